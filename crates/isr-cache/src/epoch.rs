@@ -1,0 +1,129 @@
+//! The order of invalidations, and what it makes of a stored response.
+//!
+//! Wall clocks cannot say whether a render began before or after a purge that happened in the same millisecond, on
+//! another core or on another replica. A counter can: every invalidation takes the next [`Epoch`], every render notes
+//! the epoch it began in, and a response counts only if its render began no earlier than the last invalidation that
+//! covers it. How long the render took, and when its answer arrived, does not matter.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A position in the order of invalidations. Greater is later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch that an invalidation following this one takes.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// How an invalidation treats what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The stored response is stale: served once more, and rendered behind the visitor's back.
+    Soft,
+    /// The stored response is gone: the next visitor waits for a render.
+    Hard,
+}
+
+/// The last invalidations that cover a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermark {
+    /// Renders that began before this epoch are gone.
+    pub hard: Epoch,
+    /// Renders that began before this epoch are stale.
+    pub soft: Epoch,
+}
+
+impl Watermark {
+    /// What is left of a response whose render began in `began`: `None` if nothing covers it.
+    pub fn judge(self, began: Epoch) -> Option<Mode> {
+        if began < self.hard {
+            Some(Mode::Hard)
+        } else if began < self.soft {
+            Some(Mode::Soft)
+        } else {
+            None
+        }
+    }
+}
+
+/// The shared [`Watermark`] of a group of stored responses: the page, its data companions, its query variants.
+///
+/// Every stored response and every render under way holds it by reference count, so that a hit reads two numbers and
+/// an invalidation of the whole group writes one.
+#[derive(Debug, Default)]
+pub struct Marks {
+    hard: AtomicU64,
+    soft: AtomicU64,
+}
+
+impl Marks {
+    /// The invalidations so far.
+    pub fn watermark(&self) -> Watermark {
+        // Acquire pairs with the release below: who sees the mark also sees what was stored before it was set.
+        Watermark {
+            hard: Epoch(self.hard.load(Ordering::Acquire)),
+            soft: Epoch(self.soft.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Invalidates what began before `epoch`. Marks only move forward, in whatever order they arrive.
+    pub fn invalidate(&self, mode: Mode, epoch: Epoch) {
+        let mark = match mode {
+            Mode::Soft => &self.soft,
+            Mode::Hard => &self.hard,
+        };
+        mark.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+}
+
+/// The source of epochs in one process.
+#[derive(Debug, Default)]
+pub struct Epochs(AtomicU64);
+
+impl Epochs {
+    /// The epoch that a render beginning now notes.
+    pub fn current(&self) -> Epoch {
+        Epoch(self.0.load(Ordering::Acquire))
+    }
+
+    /// A new epoch for an invalidation: later than any that [`current`](Self::current) has told so far.
+    pub fn advance(&self) -> Epoch {
+        Epoch(self.0.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_render_that_began_before_an_invalidation_never_counts() {
+        let epochs = Epochs::default();
+        let marks = Marks::default();
+        let began = epochs.current();
+        assert_eq!(marks.watermark().judge(began), None, "nothing was invalidated yet");
+
+        marks.invalidate(Mode::Soft, epochs.advance());
+        assert_eq!(marks.watermark().judge(began), Some(Mode::Soft));
+        assert_eq!(
+            marks.watermark().judge(epochs.current()),
+            None,
+            "a render that begins afterwards is good"
+        );
+
+        marks.invalidate(Mode::Hard, epochs.advance());
+        assert_eq!(marks.watermark().judge(began), Some(Mode::Hard), "the harder of the two wins");
+    }
+
+    #[test]
+    fn marks_never_go_back() {
+        let marks = Marks::default();
+        marks.invalidate(Mode::Hard, Epoch(7));
+        marks.invalidate(Mode::Hard, Epoch(3));
+        assert_eq!(marks.watermark().hard, Epoch(7));
+    }
+}

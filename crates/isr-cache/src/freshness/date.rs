@@ -1,0 +1,103 @@
+//! HTTP dates (RFC 9110 §5.6.7): the three formats, without regard to case and to the day of the week.
+//!
+//! RFC 9111 §4.2 asks caches to match dates without regard to case, and a wrong weekday does not change the instant. All
+//! else is strict: a date that is nearly right (`UTC`, a missing comma, one digit for the hour) is no date.
+
+use crate::Timestamp;
+
+/// The instant that a date names; those before 1970 are the epoch. `None` when the text is not an HTTP date.
+///
+/// A two-digit year (RFC 850 format) is in the century that puts it between 1970 and 2069.
+pub(crate) fn parse(text: &[u8]) -> Option<Timestamp> {
+    match text.iter().position(|&byte| byte == b',') {
+        Some(3) => imf_fixdate(text),
+        Some(comma) => rfc850(text, comma),
+        None => asctime(text),
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
+    let [w1, w2, w3, b',', b' ', d1, d2, b' ', m1, m2, m3, b' ', y1, y2, y3, y4, b' ', time @ ..] = text
+    else {
+        return None;
+    };
+    short_weekday(&[*w1, *w2, *w3])?;
+    let (year, day) = (number(&[*y1, *y2, *y3, *y4])?, number(&[*d1, *d2])?);
+    instant(year, month(&[*m1, *m2, *m3])?, day, before_zone(time)?)
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`
+fn rfc850(text: &[u8], comma: usize) -> Option<Timestamp> {
+    let (day_name, rest) = text.split_at(comma);
+    let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ ..] = rest else { return None };
+    LONG_WEEKDAYS.iter().find(|name| name.eq_ignore_ascii_case(day_name))?;
+    let (year, day) = (number(&[*y1, *y2])?, number(&[*d1, *d2])?);
+    let year = if year < 70 { 2000 + year } else { 1900 + year };
+    instant(year, month(&[*m1, *m2, *m3])?, day, before_zone(time)?)
+}
+
+/// `Sun Nov  6 08:49:37 1994`
+fn asctime(text: &[u8]) -> Option<Timestamp> {
+    let [w1, w2, w3, b' ', m1, m2, m3, b' ', d1, d2, b' ', time @ .., b' ', y1, y2, y3, y4] = text else {
+        return None;
+    };
+    short_weekday(&[*w1, *w2, *w3])?;
+    let tens = if *d1 == b' ' { b'0' } else { *d1 };
+    instant(number(&[*y1, *y2, *y3, *y4])?, month(&[*m1, *m2, *m3])?, number(&[tens, *d2])?, time)
+}
+
+fn instant(year: u64, month: u64, day: u64, time: &[u8]) -> Option<Timestamp> {
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = time else { return None };
+    let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
+    // Second 60 is a leap second, which the grammar allows.
+    if !(1..=days_in(year, month)).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let Some(days) = days_since_epoch(year, month, day) else { return Some(Timestamp(0)) };
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
+    Some(Timestamp(seconds * 1000))
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar; `None` for earlier ones.
+fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
+    // Counting years from March puts the leap day last, so that the days before a month follow one formula.
+    let shifted = if month > 2 { year } else { year.checked_sub(1)? };
+    let month_from_march = (month + 9) % 12;
+    let leap_days = shifted / 4 - shifted / 100 + shifted / 400;
+    let days = shifted * 365 + leap_days + (month_from_march * 153 + 2) / 5 + day;
+    // The same count for 1970-01-01.
+    days.checked_sub(719_469)
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => 28 + u64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+fn before_zone(time: &[u8]) -> Option<&[u8]> {
+    let (time, zone) = time.split_at_checked(8)?;
+    zone.eq_ignore_ascii_case(b" GMT").then_some(time)
+}
+
+fn month(name: &[u8]) -> Option<u64> {
+    (1..).zip(MONTHS).find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(month, _)| month)
+}
+
+fn short_weekday(name: &[u8]) -> Option<()> {
+    LONG_WEEKDAYS.iter().any(|known| known[..3].eq_ignore_ascii_case(name)).then_some(())
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
+}
+
+const MONTHS: [&[u8]; 12] =
+    [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+
+const LONG_WEEKDAYS: [&[u8]; 7] =
+    [b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday", b"sunday"];

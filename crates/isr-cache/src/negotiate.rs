@@ -1,0 +1,161 @@
+//! Choosing a representation by `Accept-Encoding` (RFC 9110 §12.5.3).
+
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+
+use crate::{Coding, Representation, StoredResponse};
+
+/// Members of `Accept-Encoding` that are looked at. Real ones have five; more is somebody's experiment.
+const MEMBERS_MOST: usize = 16;
+
+/// The representation of `stored` that suits the request best: the smallest of those with the greatest weight. A client
+/// that forbids everything we have gets the uncompressed one, which every client can read.
+pub fn choose<'s>(request_headers: &HeaderMap, stored: &'s StoredResponse) -> &'s Representation {
+    if stored.compressed.is_empty() {
+        return &stored.identity;
+    }
+    let accepted = Accepted::read(request_headers);
+    let mut best = (&stored.identity, accepted.weight(Coding::Identity));
+    for candidate in &stored.compressed {
+        let weight = accepted.weight(candidate.coding);
+        let smaller = candidate.body.len() < best.0.body.len();
+        if weight > 0 && (weight > best.1 || weight == best.1 && smaller) {
+            best = (candidate, weight);
+        }
+    }
+    best.0
+}
+
+/// Weights in thousandths, as far as the request names them.
+#[derive(Default)]
+struct Accepted {
+    identity: Option<u16>,
+    gzip: Option<u16>,
+    brotli: Option<u16>,
+    rest: Option<u16>,
+}
+
+impl Accepted {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut accepted = Self::default();
+        let members = headers
+            .get_all(ACCEPT_ENCODING)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .take(MEMBERS_MOST);
+        for member in members {
+            let (coding, parameters) = member.split_once(';').unwrap_or((member, ""));
+            let coding = coding.trim();
+            let slot = if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
+                &mut accepted.gzip
+            } else if coding.eq_ignore_ascii_case("br") {
+                &mut accepted.brotli
+            } else if coding.eq_ignore_ascii_case("identity") {
+                &mut accepted.identity
+            } else if coding == "*" {
+                &mut accepted.rest
+            } else {
+                continue;
+            };
+            *slot = Some(weight(parameters));
+        }
+        accepted
+    }
+
+    fn weight(&self, coding: Coding) -> u16 {
+        match coding {
+            // Acceptable unless forbidden, but anything that is asked for by name goes before it.
+            Coding::Identity => self.identity.or(self.rest).unwrap_or(1),
+            Coding::Gzip => self.gzip.or(self.rest).unwrap_or(0),
+            Coding::Brotli => self.brotli.or(self.rest).unwrap_or(0),
+        }
+    }
+}
+
+/// The `q` of a member in thousandths; 1000 if there is none. What is not a number forbids: a client that cannot say
+/// what it means gets what every client can read.
+fn weight(parameters: &str) -> u16 {
+    let q = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let Some(q) = q else { return 1000 };
+    let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
+    let digits = fraction.bytes().take(3).chain(std::iter::repeat(b'0')).take(3);
+    let thousandths = digits
+        .into_iter()
+        .try_fold(0_u16, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u16::from(digit - b'0')));
+    match (whole, thousandths) {
+        ("1", Some(_)) => 1000,
+        ("0", Some(thousandths)) => thousandths,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http::{HeaderValue, StatusCode};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Epoch, Marks, Render, Timestamp};
+
+    fn stored() -> StoredResponse {
+        let representation =
+            |coding, len| Representation { coding, body: Bytes::from(vec![0; len]), etag: None };
+        StoredResponse {
+            status: StatusCode::OK,
+            fields: Box::default(),
+            identity: representation(Coding::Identity, 1000),
+            compressed: Box::new([representation(Coding::Gzip, 300), representation(Coding::Brotli, 250)]),
+            modified: None,
+            render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+            governed: None,
+            marks: Arc::new(Marks::default()),
+            group: "".into(),
+            route: "".into(),
+        }
+    }
+
+    fn chosen(accept: &str) -> Coding {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+        choose(&headers, &stored()).coding
+    }
+
+    #[test]
+    fn the_client_gets_the_best_that_it_can_read() {
+        use Coding::{Brotli, Gzip, Identity};
+        let cases = [
+            ("gzip, deflate, br", Brotli),
+            ("gzip", Gzip),
+            ("GZIP;Q=0.5", Gzip),
+            ("br;q=0.1, gzip;q=0.9", Gzip),
+            ("br;q=0", Identity),
+            ("*", Brotli),
+            ("*;q=0.2, br;q=0", Gzip),
+            ("identity, gzip;q=0.5", Identity),
+            ("zstd", Identity),
+            ("identity;q=0", Identity),
+            ("*;q=0", Identity),
+            ("gzip;q=often", Identity),
+            ("", Identity),
+        ];
+        for (accept, expected) in cases {
+            assert_eq!(chosen(accept), expected, "Accept-Encoding: {accept}");
+        }
+        assert_eq!(choose(&HeaderMap::new(), &stored()).coding, Identity, "who says nothing gets it plain");
+    }
+
+    proptest! {
+        #[test]
+        fn a_coding_that_was_not_offered_is_never_chosen(accept in "[a-z*;=q,. 0-9]{0,60}") {
+            let coding = chosen(&accept);
+            prop_assert!(coding == Coding::Identity || accept.contains(coding.name()) || accept.contains('*'));
+        }
+    }
+}

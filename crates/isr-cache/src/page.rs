@@ -1,0 +1,178 @@
+//! How a stored page of an ISR route stands: fresh, stale, expired or missing.
+
+use std::time::Duration;
+
+use crate::{Epoch, Interval, Mode, Timestamp, Watermark};
+
+/// What the cache remembers of the render that made a stored page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Render {
+    /// When the origin's answer was complete.
+    pub finished: Timestamp,
+    /// The epoch in which the render began.
+    pub began: Epoch,
+    /// The origin said that this was a stale copy of its own (`x-nextjs-cache: STALE`).
+    pub born_stale: bool,
+    /// How much earlier than its interval this page goes stale, in 1/[`SPREAD_PARTS`] of the interval. Pages stored
+    /// in one moment (after a start, a purge, a deploy) so do not all ask the origin again in one moment.
+    pub spread: u8,
+}
+
+/// The finest share of an interval that [`Render::spread`] counts in.
+pub const SPREAD_PARTS: u32 = 1024;
+
+/// The greatest spread: 5 % of the interval. Enough to smear a thousand pages over half a second of a ten second
+/// interval, too little for anybody to notice that a page is younger than it might be.
+pub const SPREAD_MAX: u8 = 51;
+
+/// How a stored page stands at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is stored.
+    Missing,
+    /// The page may be served as it is.
+    Fresh {
+        /// How long it stays so; `None` until it is invalidated.
+        ttl: Option<Duration>,
+    },
+    /// The page may be served while a render is under way.
+    Stale {
+        /// How long it has been so, as far as time made it so.
+        by: Duration,
+        /// What made it so.
+        why: Why,
+    },
+    /// The page is still stored but may not be served any more.
+    Expired {
+        /// What made it so.
+        why: Why,
+    },
+}
+
+/// Why a page is not fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It grew older than the route allows.
+    Age,
+    /// It was invalidated.
+    Invalidated,
+    /// The origin gave a stale copy.
+    BornStale,
+}
+
+impl Render {
+    /// How long ago the page was rendered.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.finished)
+    }
+
+    /// How the page stands at `now` under the route's `policy`, given the invalidations that cover it.
+    pub fn standing(&self, now: Timestamp, policy: &Interval, watermark: Watermark) -> Standing {
+        let age = self.age(now);
+        let fresh_for =
+            policy.every.map(|every| every * (SPREAD_PARTS - u32::from(self.spread)) / SPREAD_PARTS);
+        let overdue = fresh_for.map_or(Duration::ZERO, |fresh_for| age.saturating_sub(fresh_for));
+        let invalidated = watermark.judge(self.began);
+
+        if invalidated == Some(Mode::Hard) {
+            return Standing::Expired { why: Why::Invalidated };
+        }
+        if overdue > Duration::ZERO && policy.stale_for.is_some_and(|limit| overdue > limit) {
+            return Standing::Expired { why: Why::Age };
+        }
+        if invalidated == Some(Mode::Soft) {
+            return Standing::Stale { by: overdue, why: Why::Invalidated };
+        }
+        if self.born_stale {
+            return Standing::Stale { by: overdue, why: Why::BornStale };
+        }
+        match fresh_for {
+            None => Standing::Fresh { ttl: None },
+            Some(fresh_for) if age < fresh_for => {
+                Standing::Fresh { ttl: Some(fresh_for.saturating_sub(age)) }
+            }
+            Some(_) => Standing::Stale { by: overdue, why: Why::Age },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoStore;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy(every: Option<u64>, stale_for: Option<u64>) -> Interval {
+        Interval {
+            every: every.map(Duration::from_secs),
+            stale_for: stale_for.map(Duration::from_secs),
+            no_store: NoStore::Honor,
+        }
+    }
+
+    fn page() -> Render {
+        Render { finished: Timestamp(1_000_000), began: Epoch(5), born_stale: false, spread: 0 }
+    }
+
+    fn at(age: u64) -> Timestamp {
+        Timestamp(1_000_000).after(Duration::from_secs(age))
+    }
+
+    #[test]
+    fn a_page_is_fresh_within_its_interval_then_stale_then_expired() {
+        let policy = policy(Some(10), Some(60));
+        let none = Watermark::default();
+        let cases = [
+            (0, Standing::Fresh { ttl: Some(10 * SECOND) }),
+            (9, Standing::Fresh { ttl: Some(SECOND) }),
+            (10, Standing::Stale { by: Duration::ZERO, why: Why::Age }),
+            (70, Standing::Stale { by: 60 * SECOND, why: Why::Age }),
+            (71, Standing::Expired { why: Why::Age }),
+        ];
+        for (age, expected) in cases {
+            assert_eq!(page().standing(at(age), &policy, none), expected, "at the age of {age} s");
+        }
+    }
+
+    #[test]
+    fn never_is_fresh_until_invalidated_and_no_limit_means_stale_for_ever() {
+        let none = Watermark::default();
+        assert_eq!(page().standing(at(1 << 30), &policy(None, Some(1)), none), Standing::Fresh { ttl: None });
+        let standing = page().standing(at(1 << 30), &policy(Some(10), None), none);
+        assert!(matches!(standing, Standing::Stale { why: Why::Age, .. }), "{standing:?}");
+        let soft = Watermark { soft: Epoch(6), ..none };
+        assert_eq!(
+            page().standing(at(1), &policy(None, None), soft),
+            Standing::Stale { by: Duration::ZERO, why: Why::Invalidated }
+        );
+    }
+
+    #[test]
+    fn an_invalidation_covers_renders_that_began_before_it() {
+        let policy = policy(Some(10), None);
+        let hard = |epoch| Watermark { hard: Epoch(epoch), soft: Epoch(0) };
+        assert_eq!(page().standing(at(1), &policy, hard(6)), Standing::Expired { why: Why::Invalidated });
+        assert!(matches!(page().standing(at(1), &policy, hard(5)), Standing::Fresh { .. }));
+    }
+
+    #[test]
+    fn a_stale_copy_of_the_origin_is_stale_from_birth() {
+        let page = Render { born_stale: true, ..page() };
+        let standing = page.standing(at(0), &policy(Some(10), None), Watermark::default());
+        assert_eq!(standing, Standing::Stale { by: Duration::ZERO, why: Why::BornStale });
+    }
+
+    #[test]
+    fn the_spread_only_ever_makes_a_page_stale_earlier() {
+        let page = Render { spread: SPREAD_MAX, ..page() };
+        let policy = policy(Some(100), None);
+        assert!(matches!(page.standing(at(95), &policy, Watermark::default()), Standing::Fresh { .. }));
+        assert!(matches!(page.standing(at(96), &policy, Watermark::default()), Standing::Stale { .. }));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_makes_a_page_young_not_old() {
+        assert_eq!(page().age(Timestamp(0)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,121 @@
+//! A stored response: what was received once and is sent many times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::{Lifetime, Marks, Render, Timestamp};
+
+/// A response as it is stored, ready to be sent: hop-by-hop and private fields are gone, ours are added.
+#[derive(Clone, Debug)]
+pub struct StoredResponse {
+    /// The status of the response.
+    pub status: StatusCode,
+    /// The fields sent with every representation, in order. Fields that depend on the moment (`Age`, `Cache-Status`) or
+    /// on the representation (`ETag`, `Content-Encoding`) are not among them.
+    pub fields: Box<[(HeaderName, HeaderValue)]>,
+    /// The body as the origin sent it.
+    pub identity: Representation,
+    /// The same content, compressed; made after the response was stored, so that nobody waits for it.
+    pub compressed: Box<[Representation]>,
+    /// When the content last changed, if the origin said so (`Last-Modified`).
+    pub modified: Option<Timestamp>,
+    /// When and in which epoch it was rendered.
+    pub render: Render,
+    /// How long it is fresh, where the origin decides ([`Policy::Origin`](crate::Policy::Origin)).
+    pub governed: Option<Governed>,
+    /// The invalidations of the group that it belongs to.
+    pub marks: Arc<Marks>,
+    /// The group's name: host and page path.
+    pub group: Arc<str>,
+    /// The route that it was rendered for, as `namespace/name`.
+    pub route: Arc<str>,
+}
+
+/// Freshness by the origin's own word.
+#[derive(Clone, Debug)]
+pub struct Governed {
+    /// The freshness lifetime and stale windows.
+    pub lifetime: Lifetime,
+    /// How old the response was when it arrived (RFC 9111 §4.2.3).
+    pub initial_age: Duration,
+    /// If not empty, this is no response but the note that responses under this key vary by these request fields; each
+    /// is stored under the key made longer by their values ([`vary::secondary_key`](crate::vary::secondary_key)).
+    pub vary: Box<[HeaderName]>,
+}
+
+/// One representation of the content.
+#[derive(Clone, Debug)]
+pub struct Representation {
+    /// Its content coding.
+    pub coding: Coding,
+    /// Its bytes.
+    pub body: Bytes,
+    /// Its strong entity tag, if it has one.
+    pub etag: Option<HeaderValue>,
+}
+
+/// A content coding (RFC 9110 §8.4.1) that this cache makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// `gzip`
+    Gzip,
+    /// `br`
+    Brotli,
+}
+
+impl Coding {
+    /// The name in `Content-Encoding` and `Accept-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+        }
+    }
+}
+
+/// What a stored response takes in memory beside its bytes and field values: itself, the reference counts, the hash
+/// table's slot and bookkeeping (64-bit; measured by `size_of` in a test of this module).
+const OVERHEAD: usize = 400;
+
+impl StoredResponse {
+    /// The memory this response takes, in bytes, bodies included.
+    pub fn weight(&self) -> usize {
+        let fields: usize = self
+            .fields
+            .iter()
+            .map(|(name, value)| size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len())
+            .sum();
+        let bodies: usize = self.representations().map(|representation| representation.body.len()).sum();
+        OVERHEAD + fields + self.compressed.len() * size_of::<Representation>() + bodies
+    }
+
+    /// All representations, the uncompressed one first.
+    pub fn representations(&self) -> impl Iterator<Item = &Representation> {
+        std::iter::once(&self.identity).chain(self.compressed.iter())
+    }
+
+    /// The value of a stored field.
+    pub fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.fields.iter().find(|(stored, _)| stored == name).map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overhead_counts_what_the_struct_really_takes() {
+        // Two reference counts before the value in its Arc; key, pointer and state in the table.
+        let arc = size_of::<StoredResponse>() + 2 * size_of::<usize>();
+        let table = (size_of::<Box<[u8]>>() + size_of::<Arc<StoredResponse>>() + 21) * 3 / 2;
+        assert!(arc + table <= OVERHEAD, "{arc} + {table} > {OVERHEAD}");
+        assert!(OVERHEAD < (arc + table) * 3 / 2, "{arc} + {table}: far from {OVERHEAD}");
+    }
+}
