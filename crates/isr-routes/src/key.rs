@@ -1,0 +1,216 @@
+//! The identity of a stored page.
+//!
+//! A key is host, path, allowed query and normalised key headers, each with its length before it, so that two
+//! different identities never share bytes. What the origin is asked is a function of the same parts and of nothing
+//! else: whatever could make the answer differ is in the key, and whatever is not in the key does not reach the origin.
+
+mod header;
+mod seal;
+
+use std::borrow::Cow;
+
+use http::header::{ACCEPT_ENCODING, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+#[cfg(test)]
+pub(crate) use header::NOT_FOR_KEYS;
+pub use header::Normalise;
+pub(crate) use header::may_tell_pages_apart;
+pub use seal::Seal;
+
+use crate::path::{loosest, percent_decoded};
+use crate::preset::PresetHeader;
+use crate::route::Route;
+use crate::target::Target;
+
+/// Which query parameters are part of a page's identity. Names are compared percent-decoded; only `&` separates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryRule {
+    /// Those of these names; with no names, none.
+    Names(Vec<String>),
+    /// All of them.
+    All,
+}
+
+/// A request header whose normalised value is part of a page's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHeader {
+    /// The header.
+    pub name: HeaderName,
+    /// How its value is normalised.
+    pub normalise: Normalise,
+    /// The header and value without which this one counts as absent.
+    pub only_with: Option<(&'static str, &'static str)>,
+    /// Headers and values that a render carries beside this one.
+    pub sent_with: &'static [(&'static str, &'static str)],
+}
+
+/// What the origin is asked for a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderTarget {
+    /// Path and, if any parameter is left, `?` and the allowed query.
+    pub path_and_query: String,
+    /// The key headers that the request had, normalised, and what goes with them; nothing else.
+    pub headers: HeaderMap,
+}
+
+impl Route {
+    /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
+    pub fn write_key(&self, target: &Target<'_>, headers: &HeaderMap, key: &mut Vec<u8>) {
+        write_field(key, |key| key.extend_from_slice(target.host.as_bytes()));
+        write_field(key, |key| key.extend_from_slice(target.path.as_bytes()));
+        write_field(key, |key| self.write_query(target.query, key));
+        for header in &self.key_headers {
+            let before = key.len();
+            write_field(key, |key| key.extend_from_slice(header.name.as_str().as_bytes()));
+            let mut present = false;
+            write_field(key, |key| present = header.write(headers, key));
+            if !present {
+                key.truncate(before);
+            }
+        }
+    }
+
+    /// What the origin is asked for the page that a request means: a pure function of its key.
+    pub fn render_target(&self, target: &Target<'_>, headers: &HeaderMap) -> RenderTarget {
+        let mut sent = HeaderMap::new();
+        for header in &self.key_headers {
+            let mut value = Vec::new();
+            if header.write(headers, &mut value)
+                && let Ok(value) = HeaderValue::from_bytes(&header.normalise.as_sent(value))
+            {
+                sent.insert(header.name.clone(), value);
+                for (name, value) in header.sent_with {
+                    sent.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                }
+            }
+        }
+        RenderTarget { path_and_query: self.path_and_query(target, &sent), headers: sent }
+    }
+
+    /// Path and query that the origin is asked, for a request that is sent with these headers: the allowed parameters,
+    /// and what the framework demands beside such headers.
+    pub fn path_and_query(&self, target: &Target<'_>, sent: &HeaderMap) -> String {
+        let mut query = Vec::new();
+        self.write_query(target.query, &mut query);
+        // Whole pairs of a `str`, joined by `&`: still UTF-8.
+        let allowed = String::from_utf8_lossy(&query);
+        let demanded = self.preset.seal.as_ref().and_then(|seal| seal.pair(sent));
+        let mut path_and_query = target.path.clone().into_owned();
+        let pairs = [Some(&*allowed).filter(|pairs| !pairs.is_empty()), demanded.as_deref()];
+        for (pair, mark) in pairs.into_iter().flatten().zip(['?', '&']) {
+            path_and_query.push(mark);
+            path_and_query.push_str(pair);
+        }
+        path_and_query
+    }
+
+    /// The group of the page with this path: its HTML, data companions and query variants share it. Spellings of one
+    /// path that most applications take for the same (a trailing slash, `%40` for `@`) share it too.
+    pub fn group(&self, host: &str, page: &str) -> String {
+        format!("{host}{}", loosest(page))
+    }
+
+    /// The first member of the response's `Vary` that the key does not cover, in lower case. Such a response must not
+    /// be stored: the next visitor's might differ. `*` is never covered; `Accept-Encoding` always is.
+    pub fn vary_beyond_key(&self, response: &HeaderMap) -> Option<String> {
+        let members =
+            response.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+        members
+            .map(|member| String::from_utf8_lossy(member.trim_ascii()).to_ascii_lowercase())
+            .find(|member| !member.is_empty() && !self.key_covers(member))
+    }
+
+    fn key_covers(&self, header: &str) -> bool {
+        header == ACCEPT_ENCODING.as_str()
+            || self.preset.ignorable_vary.contains(&header)
+            || self.key_headers.iter().any(|key| key.name.as_str() == header)
+    }
+
+    /// The allowed pairs of a query, in their order and with their repetitions, joined by `&`. Empty pairs say nothing
+    /// and are left out, so the joined text tells all the pairs.
+    fn write_query(&self, query: &str, out: &mut Vec<u8>) {
+        if matches!(&self.query, QueryRule::Names(names) if names.is_empty()) {
+            return;
+        }
+        let start = out.len();
+        for pair in query.split('&').filter(|pair| !pair.is_empty() && self.allows(pair)) {
+            if out.len() > start {
+                out.push(b'&');
+            }
+            out.extend_from_slice(pair.as_bytes());
+        }
+    }
+
+    fn allows(&self, pair: &str) -> bool {
+        let name = pair.split('=').next().unwrap_or_default();
+        let is = |known: &str| percent_decoded(name).eq(known.bytes());
+        let allowed = match &self.query {
+            QueryRule::All => true,
+            QueryRule::Names(names) => names.iter().any(|known| is(known)),
+        };
+        allowed && !self.preset.dropped_query.iter().any(|known| is(known))
+    }
+}
+
+impl KeyHeader {
+    /// A header that stands for itself.
+    pub fn new(name: HeaderName, normalise: Normalise) -> Self {
+        Self { name, normalise, only_with: None, sent_with: &[] }
+    }
+
+    /// Appends the normal form of the header and says whether there is any.
+    fn write(&self, headers: &HeaderMap, out: &mut Vec<u8>) -> bool {
+        let counts =
+            self.only_with.is_none_or(|(name, value)| headers.get(name).is_some_and(|sent| sent == value));
+        counts && self.normalise.write(headers.get_all(&self.name), out)
+    }
+}
+
+impl From<&PresetHeader> for KeyHeader {
+    fn from(header: &PresetHeader) -> Self {
+        Self {
+            name: HeaderName::from_static(header.name),
+            normalise: header.normalise,
+            only_with: header.only_with,
+            sent_with: header.sent_with,
+        }
+    }
+}
+
+/// A key in words, for people: `shop.example.com/search?page=2 [rsc: 1]`.
+pub fn describe_key(key: &[u8]) -> String {
+    let Some(fields) = fields(key) else { return "not a key".into() };
+    let [host, path, query, headers @ ..] = fields.as_slice() else { return "not a key".into() };
+    let mut words = format!("{host}{path}");
+    if !query.is_empty() {
+        words.push('?');
+        words.push_str(query);
+    }
+    for header in headers.chunks(2) {
+        words.extend([" [", &header.join(": "), "]"]);
+    }
+    words
+}
+
+fn fields(mut key: &[u8]) -> Option<Vec<Cow<'_, str>>> {
+    let mut fields = Vec::new();
+    while let Some((length, rest)) = key.split_first_chunk::<4>() {
+        let (field, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        fields.push(String::from_utf8_lossy(field));
+        key = rest;
+    }
+    key.is_empty().then_some(fields)
+}
+
+/// Appends what `write` appends, with its length (four bytes, big-endian) before it.
+fn write_field(key: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = key.len();
+    key.extend_from_slice(&[0; 4]);
+    write(key);
+    let length = u32::try_from(key.len() - start - 4).unwrap_or(u32::MAX);
+    key[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests;

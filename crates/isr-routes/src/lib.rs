@@ -1,0 +1,45 @@
+//! Compiles `IsrRoute`s into a route table, and matches requests against it.
+//!
+//! Two questions are answered here, both by pure functions without I/O, clock or randomness:
+//!
+//! * **Which routes are in force?** [`compile()`] takes every `IsrRoute` with the Secrets and Services around them and
+//!   returns a [`RouteTable`] and one [`Report`] per route. It is total: a bad route is left out and reported, all
+//!   others stand. Operator, proxy and command line share it, so what `kube-isr check` says is what happens.
+//! * **Which page does a request mean?** [`Target::parse`] brings a request's target into one normal form,
+//!   [`RouteTable::find`] names the route that answers it, [`Route::write_key`] names the page. These three run on every
+//!   request: they borrow, and allocate nothing for a page whose spelling is already normal.
+//!
+//! Start reading at [`Target`], then `table` (hosts, wildcards, pass-through), `matching` (the trie of one host), `key`
+//! (the identity of a page), `preset` (what is known about frameworks, as data), and `compile` (who wins, what is
+//! reported). `manifest` reads the same objects from YAML text with line numbers; `explain` says in words why a URL is
+//! answered the way it is.
+
+mod compile;
+mod explain;
+mod host;
+mod index;
+mod key;
+pub mod manifest;
+mod matching;
+mod path;
+mod preset;
+mod references;
+mod report;
+mod route;
+mod table;
+mod target;
+#[cfg(test)]
+mod testing;
+mod token;
+
+pub use compile::{Backends, Compiled, Options, compile, parse_duration};
+pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
+pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
+pub use path::PathPattern;
+pub use preset::{Companion, Preset, PresetHeader};
+pub use references::{References, Secret, Service};
+pub use report::{Condition, ObjectRef, Problem, Report, Severity};
+pub use route::{Backend, BypassRule, DRAFT_COOKIE, Route};
+pub use table::{Found, HostRoutes, RouteTable};
+pub use target::{BadTarget, Target};
+pub use token::{OriginToken, Tokens};

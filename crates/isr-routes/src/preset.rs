@@ -1,0 +1,181 @@
+//! What is known about frameworks, as data.
+//!
+//! A framework asks for a page in more ways than by its URL: data companions, marker headers, cache-busting query
+//! parameters. A [`Preset`] lists them. Everything that looks at a preset treats all presets alike, so adding a
+//! framework is adding a table here.
+
+use isr_api::Framework;
+
+use crate::key::{Normalise, Seal};
+
+/// The ways in which one framework asks for a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Preset {
+    /// As written in `spec.framework`, or `Plain`.
+    pub name: &'static str,
+    /// URLs under which the data of a page is fetched; they belong to the page's group.
+    pub companions: &'static [Companion],
+    /// Request headers that make a different representation of a page.
+    pub key_headers: &'static [PresetHeader],
+    /// Query parameters that are neither keyed nor passed on, even where a route allows all: they bust caches or ask
+    /// for partial answers.
+    pub dropped_query: &'static [&'static str],
+    /// The query parameter that a render must carry.
+    pub seal: Option<Seal>,
+    /// Header names that the origin lists in `Vary` although a page that is the same for all does not depend on them.
+    pub ignorable_vary: &'static [&'static str],
+    /// Path prefixes that go to the backend and are never stored: build output with its own immutable caching, and
+    /// endpoints that answer to more than their URL.
+    pub untouched: &'static [&'static str],
+    /// The response header and value by which an origin with its own page cache admits that its answer is stale.
+    pub stale_marker: Option<(&'static str, &'static str)>,
+    /// Whether `Cache-Control: no-store` on a data companion says nothing about the page: the framework sends it on
+    /// every companion.
+    pub companions_always_no_store: bool,
+}
+
+/// A request header that makes a different representation of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PresetHeader {
+    /// The header, in lower case.
+    pub name: &'static str,
+    /// How its value is normalised.
+    pub normalise: Normalise,
+    /// The header and value without which the framework does not look at this one.
+    pub only_with: Option<(&'static str, &'static str)>,
+    /// Headers and values that a render carries beside this one.
+    pub sent_with: &'static [(&'static str, &'static str)],
+}
+
+/// How a data URL is made from a page's path: `prefix`, then `skip` segments, then the page's path, then `suffix`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// What the data URL starts with; empty, or ending before the slash of the skipped segments.
+    pub prefix: &'static str,
+    /// How many segments (a build identifier) stand between the prefix and the page's path.
+    pub skip: usize,
+    /// What the data URL ends with.
+    pub suffix: &'static str,
+    /// The name under which the root page is asked for where its own path would leave nothing.
+    pub index: Option<&'static str>,
+}
+
+impl Companion {
+    /// The path of the page whose data `path` is, if it is such a data URL.
+    pub fn page<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut page = path.strip_suffix(self.suffix)?.strip_prefix(self.prefix)?;
+        for _ in 0..self.skip {
+            let skipped = page.strip_prefix('/')?;
+            page = &page[1 + skipped.find('/').filter(|&end| end > 0)?..];
+        }
+        if let Some(index) = self.index
+            && let Some(rest) = page.strip_prefix(index)
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            page = rest;
+        }
+        match page {
+            "" => Some("/"),
+            page => page.starts_with('/').then_some(page),
+        }
+    }
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [&'static Self; 4] = [&PLAIN, &NEXT_JS, &SVELTE_KIT, &NUXT];
+
+    /// The preset that `spec.framework` names; absent means plain HTTP.
+    pub fn of(framework: Option<Framework>) -> &'static Self {
+        match framework {
+            None => &PLAIN,
+            Some(Framework::NextJs) => &NEXT_JS,
+            Some(Framework::SvelteKit) => &SVELTE_KIT,
+            Some(Framework::Nuxt) => &NUXT,
+        }
+    }
+
+    /// Whether `path` is never stored, whatever a route says.
+    pub fn is_untouched(&self, path: &str) -> bool {
+        self.untouched.iter().any(|prefix| path.starts_with(prefix))
+    }
+
+    /// Whether `path` is a data companion of some page.
+    pub fn is_companion(&self, path: &str) -> bool {
+        self.companions.iter().any(|companion| companion.page(path).is_some())
+    }
+}
+
+static PLAIN: Preset = Preset {
+    name: "Plain",
+    companions: &[],
+    key_headers: &[],
+    dropped_query: &[],
+    seal: None,
+    ignorable_vary: &[],
+    untouched: &[],
+    stale_marker: None,
+    companions_always_no_store: false,
+};
+
+/// Next.js, pages and app router.
+///
+/// The pages router fetches `/_next/data/<build>/<page>.json`. The app router asks the page's own URL with `RSC: 1`,
+/// and for one segment of it with `Next-Router-Segment-Prefetch`, which is only read beside `Next-Router-Prefetch: 1`.
+/// The answer for a page that is the same for all does not depend on the router's other headers. `_rsc` is a digest of
+/// all these headers; without the right one the answer is a redirect to it.
+static NEXT_JS: Preset = Preset {
+    name: "NextJs",
+    companions: &[Companion { prefix: "/_next/data", skip: 1, suffix: ".json", index: Some("/index") }],
+    key_headers: &[
+        PresetHeader { name: "rsc", normalise: Normalise::Flag("1"), only_with: None, sent_with: &[] },
+        PresetHeader {
+            name: "next-router-segment-prefetch",
+            normalise: Normalise::Token { max_bytes: 512 },
+            only_with: Some(("rsc", "1")),
+            sent_with: &[("next-router-prefetch", "1")],
+        },
+    ],
+    dropped_query: &["_rsc"],
+    seal: Some(Seal {
+        parameter: "_rsc",
+        when: ("rsc", "1"),
+        over: &[
+            ("next-router-prefetch", &["1", "2", "3"]),
+            ("next-router-segment-prefetch", &[]),
+            ("next-router-state-tree", &[]),
+            ("next-url", &[]),
+        ],
+    }),
+    ignorable_vary: &["next-router-state-tree", "next-router-prefetch", "next-url"],
+    untouched: &["/_next/static/", "/_next/image"],
+    stale_marker: Some(("x-nextjs-cache", "STALE")),
+    companions_always_no_store: false,
+};
+
+/// `SvelteKit` with adapter-node: `<page>/__data.json`, always sent with `no-store`. Its parameters ask for a part of
+/// the data, which must not be stored as the whole.
+static SVELTE_KIT: Preset = Preset {
+    name: "SvelteKit",
+    companions: &[Companion { prefix: "", skip: 0, suffix: "/__data.json", index: None }],
+    key_headers: &[],
+    dropped_query: &["x-sveltekit-invalidated", "x-sveltekit-trailing-slash"],
+    seal: None,
+    ignorable_vary: &[],
+    untouched: &["/_app/"],
+    stale_marker: None,
+    companions_always_no_store: true,
+};
+
+/// Nuxt 3 and 4: `<page>/_payload.json?_b=<build>`. Islands render from their own query and never share.
+static NUXT: Preset = Preset {
+    name: "Nuxt",
+    companions: &[Companion { prefix: "", skip: 0, suffix: "/_payload.json", index: None }],
+    key_headers: &[],
+    dropped_query: &["_b"],
+    seal: None,
+    ignorable_vary: &[],
+    untouched: &["/_nuxt/", "/__nuxt_island/"],
+    stale_marker: None,
+    companions_always_no_store: false,
+};
