@@ -1,0 +1,66 @@
+//! The routes in force.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use isr_cache::XIsrCache;
+use isr_routes::{Backends, Options, References, RouteTable, compile};
+use serde::Serialize;
+
+use crate::metrics::{Metrics, RouteCounters};
+
+/// A folder of manifests stands for one installation, whose namespaces keep their hosts to themselves.
+pub(crate) const STANDALONE: Options = Options { backends: Backends::Standalone, shared_hosts: false };
+
+/// A table that was put in force, with what belongs to it.
+pub(crate) struct Active {
+    /// Which table it is: 1 for the first. 0 before any, when every host is unknown.
+    pub(crate) generation: u64,
+    pub(crate) table: RouteTable,
+    /// What is wrong with the manifests that it was made of.
+    pub(crate) problems: Vec<Problem>,
+    counters: HashMap<Arc<str>, Arc<RouteCounters>>,
+}
+
+/// A problem in the manifests, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Problem {
+    /// `error` or `warning`.
+    pub(crate) severity: &'static str,
+    /// Where it stands, as `file:line`.
+    pub(crate) location: String,
+    /// Whose it is, as `IsrRoute namespace/name`.
+    pub(crate) object: String,
+    pub(crate) field: String,
+    pub(crate) message: String,
+    /// Whether the object is out of force because of it.
+    pub(crate) rejected: bool,
+}
+
+impl Active {
+    /// No routes.
+    pub(crate) fn none() -> Self {
+        Self {
+            generation: 0,
+            table: compile(&[], &References::default(), &STANDALONE).table,
+            problems: Vec::new(),
+            counters: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn new(generation: u64, table: RouteTable, problems: Vec<Problem>, metrics: &Metrics) -> Self {
+        let counters = table
+            .routes()
+            .map(|route| (Arc::clone(&route.id), RouteCounters::of(metrics, &route.id)))
+            .collect();
+        Self { generation, table, problems, counters }
+    }
+
+    /// Counts a request of a route.
+    pub(crate) fn count(&self, route: &str, kind: XIsrCache) {
+        if let Some(counters) = self.counters.get(route) {
+            counters.count(kind);
+        }
+    }
+}

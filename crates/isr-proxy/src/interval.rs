@@ -1,0 +1,275 @@
+//! Answering on routes with an interval: Incremental Static Regeneration.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use isr_cache::{
+    CacheStatus, Flight, Forward, Handling, Interval, Outcome, Standing, StoredResponse, Timestamp, Verdict,
+    Watermark, Why, XIsrCache,
+};
+use isr_routes::{Route, Target};
+use tokio::sync::{oneshot, watch};
+
+use crate::answer::{Label, answer};
+use crate::body::Body;
+use crate::pass::problem;
+use crate::problem::Problem;
+use crate::render::{self, Job, Landing, Rendered};
+use crate::respond::Past;
+use crate::state::Proxy;
+use crate::{origin, upstream};
+
+/// A request for a page.
+pub(crate) struct Request<'r> {
+    pub(crate) route: &'r Arc<Route>,
+    pub(crate) policy: &'r Interval,
+    pub(crate) target: &'r Target<'r>,
+    /// The path of the page that this belongs to; the target's own path unless it is a data companion.
+    pub(crate) page: &'r str,
+    pub(crate) head: &'r Parts,
+}
+
+/// What becomes of it.
+pub(crate) enum Response {
+    /// An answer, and what it counts as.
+    Answer(http::Response<Body>, XIsrCache),
+    /// No page can be had.
+    Problem(Problem),
+    /// The page has opted out of being shared: the request goes to the origin as it is.
+    Pass(Past),
+}
+
+/// A visitor joins at most this many renders. Whoever waited for a render that failed may begin one successor or join
+/// it; if that fails too, the failure is their answer.
+const RENDERS_JOINED: usize = 2;
+
+/// Answers a GET or HEAD.
+pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Response {
+    let mut key = Vec::with_capacity(256);
+    request.route.write_key(request.target, &request.head.headers, &mut key);
+    let now = proxy.clock.now();
+    let stored = look(proxy, request, &key);
+    let standing = standing(stored.as_deref(), now, request.policy);
+    if let (Some(stored), Standing::Fresh { ttl }) = (&stored, standing) {
+        return serve(request, stored, now, XIsrCache::Hit, ttl_of(ttl), None);
+    }
+    settle(proxy, request, &key).await
+}
+
+/// The stored response, if it was made for this route. What another route left under the same host and path, perhaps
+/// another tenant's, is not this route's page.
+pub(crate) fn look(proxy: &Proxy, request: &Request<'_>, key: &[u8]) -> Option<Arc<StoredResponse>> {
+    proxy.memory.get(key).filter(|stored| stored.governed.is_none() && stored.route == request.route.id)
+}
+
+fn standing(stored: Option<&StoredResponse>, now: Timestamp, policy: &Interval) -> Standing {
+    stored.map_or(Standing::Missing, |stored| stored.render.standing(now, policy, stored.marks.watermark()))
+}
+
+/// The page is not fresh: serves it stale, waits for a render, or steps aside, as the key's entry decides.
+async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Response {
+    let mut joined = 0;
+    loop {
+        let now = proxy.clock.now();
+        let (streamed, first_body) = oneshot::channel();
+        // Looked up again under the entry's lock: a render that has landed meanwhile has stored its page before it let
+        // go of the lock.
+        let decided = proxy.entries.with(key, now, |live| {
+            let stored = look(proxy, request, key);
+            let watermark = watermark(proxy, request, stored.as_deref());
+            let standing = standing(stored.as_deref(), now, request.policy);
+            let verdict = live.entry.on_request(now, standing, watermark, proxy.epochs.current());
+            (verdict, stored, standing, live.landing.subscribe())
+        });
+        let Some((verdict, stored, standing, landing)) = decided else {
+            return Response::Pass(Past { reason: Forward::UriMiss, detail: "too-many-renders".into() });
+        };
+        match (verdict, stored) {
+            (Verdict::Serve, Some(stored)) => {
+                let ttl = if let Standing::Fresh { ttl } = standing { ttl_of(ttl) } else { None };
+                return serve(request, &stored, now, XIsrCache::Hit, ttl, None);
+            }
+            (Verdict::ServeStale { render }, Some(stored)) => {
+                let refreshing = render.is_some();
+                if let Some(flight) = render {
+                    begin(proxy, request, key, flight, None);
+                }
+                return serve_stale(request, &stored, now, standing, refreshing);
+            }
+            (Verdict::Wait { number, render }, stored) => {
+                let collapsed = render.is_none();
+                if let Some(flight) = render {
+                    begin(proxy, request, key, flight, Some(streamed));
+                } else {
+                    drop(streamed);
+                }
+                joined += 1;
+                let reason = if stored.is_some() { Forward::Stale } else { Forward::UriMiss };
+                let waited = wait(landing, number, first_body).await;
+                let came = Came { now: proxy.clock.now(), reason, collapsed };
+                if let Some(response) = landed(request, waited, &came, joined) {
+                    return response;
+                }
+            }
+            (Verdict::Pass, _) => {
+                return Response::Pass(Past { reason: Forward::Bypass, detail: "opted-out".into() });
+            }
+            // Nothing is stored, so nothing was called fresh or stale.
+            (Verdict::Serve | Verdict::ServeStale { .. }, None) => {
+                return Response::Pass(Past { reason: Forward::UriMiss, detail: "evicted".into() });
+            }
+        }
+    }
+}
+
+/// The invalidations that cover this key, also when nothing is stored under it.
+fn watermark(proxy: &Proxy, request: &Request<'_>, stored: Option<&StoredResponse>) -> Watermark {
+    if let Some(stored) = stored {
+        return stored.marks.watermark();
+    }
+    let group = request.route.group(&request.target.host, request.page);
+    proxy.groups.find(&group).map(|marks| marks.watermark()).unwrap_or_default()
+}
+
+/// Begins a render that the entry asked for.
+pub(crate) fn begin(
+    proxy: &Arc<Proxy>,
+    request: &Request<'_>,
+    key: &[u8],
+    flight: Flight,
+    streamed: Option<render::Streamed>,
+) {
+    let Request { route, policy, target, page, head } = request;
+    let (group, marks) = proxy.groups.get(&route.group(&target.host, page));
+    let job = Job {
+        route: Arc::clone(route),
+        policy: **policy,
+        key: key.into(),
+        host: target.host.to_string(),
+        path: target.path.to_string(),
+        page: (*page).to_owned(),
+        target: route.render_target(target, &head.headers),
+        group,
+        marks,
+        trace: origin::trace_parent(&head.headers),
+    };
+    render::begin(proxy, Arc::new(job), flight, streamed);
+}
+
+/// What somebody who waited got.
+pub(crate) enum Waited {
+    Landed(Rendered),
+    /// The whole body, as it comes, for the one who began the render.
+    Streamed(http::Response<Body>),
+    /// The render was forgotten.
+    Gone,
+}
+
+/// Waits until the render with this number has landed.
+pub(crate) async fn wait(
+    mut landing: watch::Receiver<Landing>,
+    number: u64,
+    streamed: oneshot::Receiver<http::Response<Body>>,
+) -> Waited {
+    let landed = async {
+        match landing.wait_for(|landing| landing.number >= number).await {
+            Ok(landing) => Waited::Landed(landing.result.clone()),
+            Err(_) => Waited::Gone,
+        }
+    };
+    tokio::select! {
+        // The body first: it is sent before the landing is told.
+        biased;
+        Ok(response) = streamed => Waited::Streamed(response),
+        landed = landed => landed,
+    }
+}
+
+struct Came {
+    now: Timestamp,
+    reason: Forward,
+    collapsed: bool,
+}
+
+/// The answer to somebody who waited for a render; `None` to try once more.
+fn landed(request: &Request<'_>, waited: Waited, came: &Came, joined: usize) -> Option<Response> {
+    let Came { now, reason, collapsed } = *came;
+    let again = joined < RENDERS_JOINED && collapsed;
+    match waited {
+        Waited::Streamed(mut response) => {
+            let handling = Handling::Forward { reason, status: Some(response.status()) };
+            let detail = Some("too-long");
+            let status = CacheStatus { handling, ttl: None, stored: false, collapsed, detail };
+            Label { short: XIsrCache::Miss, status }.write(response.headers_mut());
+            Some(Response::Answer(response, XIsrCache::Miss))
+        }
+        Waited::Landed(Rendered::Response { response, outcome, detail }) => {
+            if outcome == Outcome::Failed && again {
+                return None;
+            }
+            let stored = matches!(outcome, Outcome::Rendered | Outcome::AlreadyStale);
+            let short = if outcome == Outcome::Failed { XIsrCache::Error } else { XIsrCache::Miss };
+            let handling = Handling::Forward { reason, status: Some(response.status) };
+            let ttl = if stored { ttl_after(request.policy, &response, now) } else { None };
+            let status = CacheStatus { handling, ttl, stored, collapsed, detail: detail.as_deref() };
+            let age = response.render.age(now).as_secs();
+            let head = request.head;
+            let answer = answer(&head.method, &head.headers, &response, age, &Label { short, status });
+            Some(Response::Answer(answer, short))
+        }
+        Waited::Landed(Rendered::TooLong) => Some(Response::Pass(Past { reason, detail: "too-long".into() })),
+        Waited::Landed(Rendered::Failed(_)) | Waited::Gone if again => None,
+        Waited::Landed(Rendered::Failed(error)) => Some(Response::Problem(problem(&error))),
+        Waited::Gone => {
+            Some(Response::Problem(problem(&upstream::OriginError::Busy(request.route.backend.name.clone()))))
+        }
+    }
+}
+
+fn ttl_after(policy: &Interval, response: &StoredResponse, now: Timestamp) -> Option<i64> {
+    match response.render.standing(now, policy, Watermark::default()) {
+        Standing::Fresh { ttl } => ttl_of(ttl),
+        _ => Some(0),
+    }
+}
+
+fn ttl_of(ttl: Option<std::time::Duration>) -> Option<i64> {
+    ttl.and_then(|ttl| i64::try_from(ttl.as_secs()).ok())
+}
+
+fn serve(
+    request: &Request<'_>,
+    stored: &StoredResponse,
+    now: Timestamp,
+    short: XIsrCache,
+    ttl: Option<i64>,
+    detail: Option<&str>,
+) -> Response {
+    let status = CacheStatus { handling: Handling::Hit, ttl, stored: false, collapsed: false, detail };
+    let age = stored.render.age(now).as_secs();
+    let head = request.head;
+    Response::Answer(answer(&head.method, &head.headers, stored, age, &Label { short, status }), short)
+}
+
+fn serve_stale(
+    request: &Request<'_>,
+    stored: &StoredResponse,
+    now: Timestamp,
+    standing: Standing,
+    refreshing: bool,
+) -> Response {
+    let (by, why) = match standing {
+        Standing::Stale { by, why } => (by, why),
+        _ => (std::time::Duration::ZERO, Why::Age),
+    };
+    let detail = match (why, refreshing) {
+        (Why::Age, true) => "stale-refreshing",
+        (Why::Age, false) => "stale",
+        (Why::Invalidated, true) => "invalidated-refreshing",
+        (Why::Invalidated, false) => "invalidated",
+        (Why::BornStale, true) => "origin-stale-refreshing",
+        (Why::BornStale, false) => "origin-stale",
+    };
+    let ttl = i64::try_from(by.as_secs()).ok().map(|by| -by);
+    serve(request, stored, now, XIsrCache::Stale, ttl, Some(detail))
+}

@@ -1,0 +1,102 @@
+use http::HeaderValue;
+use isr_cache::Policy;
+use isr_routes::compile;
+use isr_routes::manifest::{self, Manifests};
+use std::sync::Arc;
+
+use super::*;
+use crate::active::STANDALONE;
+
+/// The one route of a manifest with these additional lines in its spec.
+fn route(lines: &str) -> Arc<Route> {
+    let text = format!(
+        "apiVersion: kube-isr.dev/v1alpha1\nkind: IsrRoute\nmetadata: {{ name: blog, namespace: shop }}\nspec:\n  \
+         hostnames: [shop.example.com]\n  path: /blog/[slug]\n  interval: 10s\n  \
+         backendRef: {{ name: web, port: 80 }}\n{lines}"
+    );
+    let manifests = Manifests::from_files([manifest::read("test.yaml", &text)]);
+    let compiled = compile(&manifests.routes, &manifests.references, &STANDALONE);
+    compiled.table.routes().next().map(Arc::clone).unwrap()
+}
+
+fn judged(
+    route: &Route,
+    path: &str,
+    status: u16,
+    fields: &[(&'static str, &'static str)],
+) -> (Outcome, String) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_static(value));
+    }
+    let Policy::Interval(policy) = route.policy else { panic!("the route has an interval") };
+    let status = StatusCode::from_u16(status).unwrap();
+    let judged = judge(route, &policy, path, "/blog/1", status, &headers, Timestamp(0));
+    (judged.outcome, judged.detail.unwrap_or_default().into_owned())
+}
+
+#[test]
+fn the_statuses_that_replace_a_page_are_those_of_vercel() {
+    let route = route("");
+    for status in [200, 301, 302, 307, 308, 404, 410] {
+        let (outcome, _) = judged(&route, "/blog/1", status, &[("location", "/elsewhere")]);
+        assert_eq!(outcome, Outcome::Rendered, "{status}");
+    }
+    for status in [201, 204, 206, 303, 304, 400, 401, 403, 429, 500, 502, 503, 504] {
+        let judged = judged(&route, "/blog/1", status, &[]);
+        assert_eq!(judged, (Outcome::Failed, format!("status-{status}")));
+    }
+}
+
+#[test]
+fn the_interval_overrides_what_the_origin_says_except_no_store_on_a_page() {
+    let page = |lines, control| judged(&route(lines), "/blog/1", 200, &[("cache-control", control)]).0;
+    assert_eq!(page("", "private, max-age=0, must-revalidate"), Outcome::Rendered);
+    assert_eq!(page("", "private, no-store"), Outcome::OptedOut);
+    assert_eq!(page("  cacheControl: Override\n", "private, no-store"), Outcome::Rendered);
+
+    let svelte = route("  framework: SvelteKit\n");
+    let no_store = [("cache-control", "private, no-store")];
+    assert_eq!(judged(&svelte, "/blog/1/__data.json", 200, &no_store).0, Outcome::Rendered);
+    assert_eq!(
+        judged(&svelte, "/blog/1", 200, &no_store).0,
+        Outcome::OptedOut,
+        "the page itself still opts out"
+    );
+}
+
+#[test]
+fn a_response_that_varies_by_more_than_the_key_is_not_stored() {
+    let vary = |lines, vary| judged(&route(lines), "/blog/1", 200, &[("vary", vary)]);
+    assert_eq!(vary("", "Accept-Encoding").0, Outcome::Rendered);
+    assert_eq!(vary("", "Accept-Encoding, Cookie"), (Outcome::Unstorable, "vary-cookie".into()));
+    assert_eq!(vary("", "*"), (Outcome::Unstorable, "vary-*".into()));
+    assert_eq!(vary("  varyBy: { headers: [Accept-Language] }\n", "Accept-Language").0, Outcome::Rendered);
+    let next = "RSC, Next-Router-State-Tree, Next-Router-Prefetch, Next-Router-Segment-Prefetch";
+    assert_eq!(vary("  framework: NextJs\n", next).0, Outcome::Rendered);
+    assert_eq!(
+        vary("", next).0,
+        Outcome::Unstorable,
+        "without the preset nobody said that RSC is in the key"
+    );
+}
+
+#[test]
+fn what_cannot_be_shared_as_it_is_is_not_stored() {
+    let route = route("");
+    let encoded = judged(&route, "/blog/1", 200, &[("content-encoding", "zstd")]);
+    assert_eq!(encoded, (Outcome::Unstorable, "content-encoding".into()));
+    for location in ["/blog/1", "/blog/1?_rsc=x", "https://shop.example.com/blog/1"] {
+        let circle = judged(&route, "/blog/1", 307, &[("location", location)]);
+        assert_eq!(circle, (Outcome::Unstorable, "redirect-to-itself".into()), "{location}");
+    }
+}
+
+#[test]
+fn a_stale_copy_of_next_js_is_no_success() {
+    let stale = [("x-nextjs-cache", "STALE")];
+    assert_eq!(judged(&route("  framework: NextJs\n"), "/blog/1", 200, &stale).0, Outcome::AlreadyStale);
+    assert_eq!(judged(&route(""), "/blog/1", 200, &stale).0, Outcome::Rendered, "only of Next.js");
+    let hit = [("x-nextjs-cache", "HIT")];
+    assert_eq!(judged(&route("  framework: NextJs\n"), "/blog/1", 200, &hit).0, Outcome::Rendered);
+}

@@ -1,0 +1,159 @@
+//! The data plane: it answers visitors from stored pages, renders pages at the origin, and passes the rest through.
+//!
+//! A request comes in at [`listen`], which knows connections, and goes through [`respond`], which knows routes, from top
+//! to bottom: normalise the target, find the route, then one of four ways:
+//!
+//! * [`interval`]: the page of an ISR route, served from memory or waited for;
+//! * [`on_demand`]: a request with the token renders the page now;
+//! * [`origin_governed`]: routes without an interval, a shared HTTP cache by RFC 9111;
+//! * [`pass`]: everything else, streaming, with nothing stored.
+//!
+//! What to do is decided by `isr-cache` and `isr-routes`, which know neither sockets nor clocks; this crate asks them and
+//! does as they say. A [`render`] is a task of its own that no visitor's connection can stall or cancel; [`judge`] says
+//! what its answer means, [`page`] makes a stored response of it. [`source`] follows the manifests, [`admin`] tells people
+//! what is going on.
+//!
+//! **Invariant: the cache never costs a response.** When storing, compressing or counting fails, the visitor gets the
+//! same bytes, and only their freshness may suffer.
+
+mod active;
+mod activity;
+mod admin;
+mod answer;
+mod body;
+mod clock;
+mod config;
+mod encode;
+mod entries;
+mod fields;
+mod forwarded;
+mod framing;
+mod interval;
+mod judge;
+mod listen;
+mod log;
+mod metrics;
+mod on_demand;
+mod origin;
+mod origin_governed;
+mod page;
+mod pass;
+mod problem;
+mod render;
+mod respond;
+mod slots;
+mod source;
+mod state;
+mod tls;
+mod tunnel;
+mod upstream;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+
+pub use config::{Config, Limits, Scheme, Tls};
+pub use source::SourceError;
+pub use tls::TlsError;
+
+use crate::source::Source;
+use crate::state::{Draining, Proxy};
+
+/// A proxy whose addresses are bound and whose first table is in force.
+pub struct Server {
+    proxy: Arc<Proxy>,
+    source: Source,
+    plain: TcpListener,
+    tls: Option<(TcpListener, tls::Current)>,
+    admin: TcpListener,
+}
+
+/// The addresses that a server listens on; with port 0 the system has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Visitors, unencrypted.
+    pub plain: SocketAddr,
+    /// Visitors over TLS.
+    pub tls: Option<SocketAddr>,
+    /// The admin endpoints.
+    pub admin: SocketAddr,
+}
+
+/// Why a proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The routes.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Server {
+    /// Reads the manifests and binds the addresses. A folder that does not exist or a broken certificate is an error
+    /// here and nowhere later.
+    pub async fn bind(config: Config) -> Result<Self, ServeError> {
+        let tls = match &config.tls {
+            None => None,
+            Some(files) => {
+                let current = Arc::new(ArcSwap::from_pointee(tls::load(files)?));
+                Some((listen::bind(files.listen).await?, current))
+            }
+        };
+        let plain = listen::bind(config.listen).await?;
+        let admin = listen::bind(config.admin).await?;
+        let mut source = Source::new(config.routes.clone());
+        let proxy = Proxy::new(config);
+        source.update(&proxy)?;
+        Ok(Self { proxy, source, plain, tls, admin })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> std::io::Result<Addresses> {
+        Ok(Addresses {
+            plain: self.plain.local_addr()?,
+            tls: self.tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+
+    /// Serves until `shutdown`, then drains: not ready, still accepting; then no longer accepting; then over.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { proxy, source, plain, tls, admin } = self;
+        // These end with the process: health is asked for, and certificates may change, until the last moment.
+        tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
+        tokio::spawn(source::follow(Arc::clone(&proxy), source));
+        let mut listeners = tokio::task::JoinSet::new();
+        listeners.spawn(listen::accept(Arc::clone(&proxy), plain, None));
+        if let Some((listener, current)) = tls {
+            if let Some(files) = proxy.config.tls.clone() {
+                tokio::spawn(tls::follow(files, Arc::clone(&current)));
+            }
+            listeners.spawn(listen::accept(Arc::clone(&proxy), listener, Some(current)));
+        }
+
+        shutdown.await;
+        let limits = &proxy.config.limits;
+        tracing::info!(delay = ?limits.drain_delay, within = ?limits.drain, "draining");
+        proxy.draining.send_replace(Draining::Announced);
+        tokio::time::sleep(limits.drain_delay).await;
+        proxy.draining.send_replace(Draining::Closing);
+        let closed = async { while listeners.join_next().await.is_some() {} };
+        if tokio::time::timeout(limits.drain, closed).await.is_err() {
+            tracing::warn!("some requests did not end in time and are cut");
+        }
+        proxy.draining.send_replace(Draining::Over);
+    }
+}

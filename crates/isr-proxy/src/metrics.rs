@@ -1,0 +1,217 @@
+//! What is counted, and how it is told (OpenMetrics). Labels are bounded by the number of routes and by enums, never by
+//! paths or hosts that a visitor chooses.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use isr_cache::{Outcome, Trigger, XIsrCache};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Everything that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) renders: Family<RenderLabels, Counter>,
+    pub(crate) render_seconds: Histogram,
+    pub(crate) reloads: Family<ResultLabel, Counter>,
+    pub(crate) reloaded_at: Gauge<f64, AtomicU64>,
+    pub(crate) generation: Gauge,
+    pub(crate) routes: Gauge,
+    pub(crate) problems: Gauge,
+    set_cookie_dropped: Family<RouteLabel, Counter>,
+    cache_bytes: Gauge,
+    cache_capacity: Gauge,
+    cache_entries: Gauge,
+    keys_under_way: Gauge,
+    pub(crate) connections: Gauge,
+}
+
+/// Requests, by route and by what the cache did.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    route: String,
+    cache: &'static str,
+}
+
+/// Renders, by route, cause and result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RenderLabels {
+    route: String,
+    trigger: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RouteLabel {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ResultLabel {
+    pub(crate) result: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("isr");
+        let requests =
+            metric(&mut registry, "requests", "Requests that a route answered, by what the cache did");
+        let renders = metric(
+            &mut registry,
+            "renders",
+            "Renders that have ended, by what began them and how they ended",
+        );
+        // From a millisecond, a page out of the origin's own memory, to half a minute, its time limit.
+        let render_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        registry.register_with_unit(
+            "render_duration",
+            "Time from the beginning of a render to its end, waiting for a slot included",
+            Unit::Seconds,
+            render_seconds.clone(),
+        );
+        let reloads = metric(
+            &mut registry,
+            "config_reloads",
+            "Times the manifests changed, by whether all of them could be read",
+        );
+        let reloaded_at = metric(
+            &mut registry,
+            "config_last_reload_success_timestamp_seconds",
+            "When a table was last put in force",
+        );
+        let generation =
+            metric(&mut registry, "config_generation", "Number of the table in force; 0 before the first");
+        let routes = metric(&mut registry, "config_routes", "Routes in force");
+        let problems =
+            metric(&mut registry, "config_problems", "Problems in the manifests, errors and warnings");
+        let set_cookie_dropped = metric(
+            &mut registry,
+            "set_cookie_dropped",
+            "Set-Cookie fields that a render brought and no visitor got",
+        );
+        let cache_bytes = metric(&mut registry, "cache_bytes", "Memory that stored responses take");
+        let cache_capacity =
+            metric(&mut registry, "cache_capacity_bytes", "Memory that stored responses may take");
+        let cache_entries = metric(&mut registry, "cache_entries", "Stored responses");
+        let keys_under_way = metric(
+            &mut registry,
+            "cache_keys_under_way",
+            "Keys with a render, a recent failure or an opt-out",
+        );
+        let connections = metric(&mut registry, "connections", "Open connections of visitors");
+        Self {
+            registry,
+            requests,
+            renders,
+            render_seconds,
+            reloads,
+            reloaded_at,
+            generation,
+            routes,
+            problems,
+            set_cookie_dropped,
+            cache_bytes,
+            cache_capacity,
+            cache_entries,
+            keys_under_way,
+            connections,
+        }
+    }
+
+    /// Counts a `Set-Cookie` that was dropped.
+    pub(crate) fn set_cookie_dropped(&self, route: &str) {
+        self.set_cookie_dropped.get_or_create(&RouteLabel { route: route.to_owned() }).inc();
+    }
+
+    /// All of it as text, with the sizes of now.
+    pub(crate) fn encode(&self, usage: isr_store::Usage, keys_under_way: usize) -> String {
+        let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge(&self.cache_bytes, usage.bytes);
+        gauge(&self.cache_capacity, usage.capacity);
+        gauge(&self.cache_entries, usage.entries as u64);
+        gauge(&self.keys_under_way, keys_under_way as u64);
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+fn metric<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: prometheus_client::registry::Metric + Clone + Default,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// The request counters of one route: found once per reload, so that a hit adds to a number and looks up no label.
+#[derive(Clone)]
+pub(crate) struct RouteCounters([Counter; KINDS.len()]);
+
+const KINDS: [XIsrCache; 6] = [
+    XIsrCache::Hit,
+    XIsrCache::Stale,
+    XIsrCache::Miss,
+    XIsrCache::Revalidated,
+    XIsrCache::Bypass,
+    XIsrCache::Error,
+];
+
+impl RouteCounters {
+    pub(crate) fn of(metrics: &Metrics, route: &str) -> Arc<Self> {
+        Arc::new(Self(KINDS.map(|kind| {
+            let labels = RequestLabels { route: route.to_owned(), cache: label(kind) };
+            metrics.requests.get_or_create_owned(&labels)
+        })))
+    }
+
+    pub(crate) fn count(&self, kind: XIsrCache) {
+        if let Some(at) = KINDS.iter().position(|known| *known == kind) {
+            self.0[at].inc();
+        }
+    }
+}
+
+impl RenderLabels {
+    pub(crate) fn new(route: &str, trigger: Trigger, outcome: Outcome) -> Self {
+        Self { route: route.to_owned(), trigger: trigger_name(trigger), result: outcome_name(outcome) }
+    }
+}
+
+fn label(kind: XIsrCache) -> &'static str {
+    match kind {
+        XIsrCache::Hit => "hit",
+        XIsrCache::Stale => "stale",
+        XIsrCache::Miss => "miss",
+        XIsrCache::Revalidated => "revalidated",
+        XIsrCache::Bypass => "bypass",
+        XIsrCache::Error => "error",
+    }
+}
+
+/// What began a render, as it is written in labels and logs.
+pub(crate) fn trigger_name(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Miss => "miss",
+        Trigger::Stale => "stale",
+        Trigger::OnDemand => "on_demand",
+    }
+}
+
+/// How a render ended, as it is written in labels and logs.
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Rendered => "stored",
+        Outcome::AlreadyStale => "origin_stale",
+        Outcome::OptedOut => "opted_out",
+        Outcome::Unstorable => "not_storable",
+        Outcome::Failed => "failed",
+    }
+}

@@ -1,0 +1,167 @@
+//! Making a stored response of what the origin sent.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    self, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, PRAGMA, SET_COOKIE, VARY,
+};
+use http::{StatusCode, Version};
+use isr_cache::freshness::{initial_age, lifetime, modified_at};
+use isr_cache::{Coding, Governed, Marks, Policy, Render, Representation, StoredResponse, Timestamp};
+use isr_routes::Route;
+use sha2::{Digest, Sha256};
+
+use crate::fields::{add_via, list, strip_hop_by_hop};
+
+/// What browsers and caches beyond us are told: keep it, but ask every time. A page that was revalidated here is so
+/// seen at once everywhere, and an unchanged one costs a 304. Vercel sends the same.
+const DOWNSTREAM: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
+
+/// Told of pages that are not stored.
+const NOT_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// Fields of the origin that do not go out with a page of an ISR route: they speak to this cache, about one visitor,
+/// or about bytes that we describe ourselves.
+const REPLACED: [HeaderName; 20] = [
+    AGE,
+    CACHE_CONTROL,
+    CONTENT_LENGTH,
+    ETAG,
+    EXPIRES,
+    PRAGMA,
+    SET_COOKIE,
+    VARY,
+    header::ACCEPT_RANGES,
+    HeaderName::from_static("cache-groups"),
+    HeaderName::from_static("cache-status"),
+    HeaderName::from_static("cache-tag"),
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("kube-isr-cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("x-isr-cache"),
+    HeaderName::from_static("x-next-cache-tags"),
+    HeaderName::from_static("x-nextjs-cache"),
+    HeaderName::from_static("x-vercel-cache"),
+];
+
+/// What a page is made of.
+pub(crate) struct Ingredients {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) version: Version,
+    pub(crate) body: Bytes,
+    pub(crate) render: Render,
+    pub(crate) group: Arc<str>,
+    pub(crate) marks: Arc<Marks>,
+    /// Whether it will be stored; if not, nobody else may store it either.
+    pub(crate) storable: bool,
+}
+
+/// Makes of a render the response that is sent to every visitor.
+pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
+    let Ingredients { status, mut headers, version, body, render, group, marks, storable } = ingredients;
+    let vary = vary(route, &headers);
+    let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, render.finished));
+    let governed = (route.policy == Policy::Origin).then(|| Governed {
+        lifetime: lifetime(&headers, status, render.finished),
+        initial_age: initial_age(&headers, render.finished, render.finished),
+        vary: Box::default(),
+    });
+    let said = headers.get(CACHE_CONTROL).cloned();
+    strip_hop_by_hop(&mut headers);
+    for name in &REPLACED {
+        headers.remove(name);
+    }
+    // Its time of origin stays with a stored response (RFC 9110 §6.6.1); an origin without a clock gets ours.
+    if !headers.contains_key(DATE) {
+        headers.insert(DATE, http_date(render.finished));
+    }
+    add_via(&mut headers, version);
+    let governed = storable.then_some(governed).flatten();
+    // Where the origin governs, what it said to other caches holds for them as well.
+    let control = match (&governed, said) {
+        (Some(_), Some(said)) => said,
+        _ if storable => DOWNSTREAM,
+        _ => NOT_STORED,
+    };
+    headers.insert(CACHE_CONTROL, control);
+    if let Some(vary) = vary {
+        headers.insert(VARY, vary);
+    }
+    let etag = storable.then(|| entity_tag(&headers, &body, Coding::Identity)).flatten();
+    StoredResponse {
+        status,
+        fields: fields(headers),
+        identity: Representation { coding: Coding::Identity, body, etag },
+        compressed: Box::default(),
+        modified,
+        render,
+        governed,
+        marks,
+        group,
+        route: Arc::clone(&route.id),
+    }
+}
+
+/// The fields as a plain list: smaller than a map, and read only from front to back.
+pub(crate) fn fields(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
+    let mut fields = Vec::with_capacity(headers.len());
+    let mut last = None;
+    for (name, value) in headers {
+        // A repeated field comes without its name from the second value on.
+        let name = name.or_else(|| last.clone());
+        if let Some(name) = name {
+            last = Some(name.clone());
+            // Said twice is said once: Next.js repeats `Location`, and a client that joins the two goes nowhere.
+            if !fields.contains(&(name.clone(), value.clone())) {
+                fields.push((name, value));
+            }
+        }
+    }
+    fields.into_boxed_slice()
+}
+
+/// A strong entity tag (RFC 9110 §8.8.3): the same content in the same coding gets the same tag from every replica, so
+/// that a visitor who moves between them, or comes after a render that changed nothing, gets a 304.
+pub(crate) fn entity_tag(headers: &HeaderMap, body: &[u8], coding: Coding) -> Option<HeaderValue> {
+    let mut digest = Sha256::new();
+    digest.update(headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes));
+    digest.update([0]);
+    digest.update(body);
+    let digest = digest.finalize();
+    // 96 bits: two versions of one page never meet by chance.
+    let mut tag = String::with_capacity(40);
+    tag.push('"');
+    for byte in &digest[..12] {
+        tag.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        tag.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    }
+    if coding != Coding::Identity {
+        tag.push('-');
+        tag.push_str(coding.name());
+    }
+    tag.push('"');
+    HeaderValue::from_maybe_shared(Bytes::from(tag)).ok()
+}
+
+/// `Vary` as the visitor needs it: what the origin says, what the key holds, and the codings we make.
+fn vary(route: &Route, headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut names: Vec<String> = vec![ACCEPT_ENCODING.as_str().to_owned()];
+    let of_key = route.key_headers.iter().map(|header| header.name.as_str());
+    for name in list(headers, &VARY).chain(of_key) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            names.push(name.to_ascii_lowercase());
+        }
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(names.join(", "))).ok()
+}
+
+/// A moment as an HTTP date (RFC 9110 §5.6.7).
+pub(crate) fn http_date(time: Timestamp) -> HeaderValue {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.as_secs());
+    HeaderValue::from_maybe_shared(Bytes::from(httpdate::fmt_http_date(time)))
+        .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}

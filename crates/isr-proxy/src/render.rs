@@ -1,0 +1,253 @@
+//! Renders: tasks of their own, tied to no visitor's connection.
+//!
+//! A render is begun because [`isr_cache::Entry`] said so. It waits for a slot, asks the origin, judges the answer,
+//! stores the page, tells everybody who waits, and begins the next render of its key if one is wanted. A visitor who
+//! hangs up changes nothing.
+
+use std::sync::Arc;
+
+use http::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue, SET_COOKIE};
+use isr_cache::{
+    Epoch, Flight, Interval, Marks, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
+    Trigger,
+};
+use isr_routes::{RenderTarget, Route};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::fields::strip_hop_by_hop;
+use crate::judge::{Judged, judge};
+use crate::metrics::RenderLabels;
+use crate::origin::{self, Answer};
+use crate::page::{self, Ingredients};
+use crate::state::Proxy;
+use crate::upstream::OriginError;
+use crate::{encode, log};
+
+/// Everything a render needs to know; what follows from the key alone.
+pub(crate) struct Job {
+    pub(crate) route: Arc<Route>,
+    pub(crate) policy: Interval,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    /// The path of the page that this one belongs to: its own, or for a data companion the page's.
+    pub(crate) page: String,
+    pub(crate) target: RenderTarget,
+    pub(crate) group: Arc<str>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) trace: Option<HeaderValue>,
+}
+
+/// The render that landed last.
+#[derive(Clone, Debug)]
+pub(crate) struct Landing {
+    /// Its number; zero before any.
+    pub(crate) number: u64,
+    pub(crate) result: Rendered,
+}
+
+/// What a render brought to those who wait.
+#[derive(Clone, Debug)]
+pub(crate) enum Rendered {
+    /// A response, stored or not.
+    Response { response: Arc<StoredResponse>, outcome: Outcome, detail: Option<Arc<str>> },
+    /// A response too long to keep for anybody but its first visitor.
+    TooLong,
+    /// Nothing.
+    Failed(OriginError),
+}
+
+/// Where the first visitor gets a body that is too long to store.
+pub(crate) type Streamed = oneshot::Sender<Response<Body>>;
+
+impl Landing {
+    pub(crate) fn none() -> Self {
+        Self { number: 0, result: Rendered::TooLong }
+    }
+}
+
+/// Begins a render that [`isr_cache::Entry`] asked for.
+pub(crate) fn begin(proxy: &Arc<Proxy>, job: Arc<Job>, flight: Flight, streamed: Option<Streamed>) {
+    tokio::spawn(run(Arc::clone(proxy), job, flight, streamed));
+}
+
+async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed: Option<Streamed>) {
+    loop {
+        let started = Instant::now();
+        // If this task panics or is dropped, those who wait must not wait for ever.
+        let guard = Abandoned { proxy: &proxy, job: &job, flight: Some(flight) };
+        let (judged, result) = attempt(&proxy, &job, flight, streamed.take()).await;
+        guard.landed();
+
+        proxy
+            .metrics
+            .renders
+            .get_or_create(&RenderLabels::new(&job.route.id, flight.trigger, judged.outcome))
+            .inc();
+        proxy.metrics.render_seconds.observe(started.elapsed().as_secs_f64());
+        log::render(&job, flight, &judged, &result, started.elapsed());
+
+        match land(&proxy, &job, flight, &judged, result) {
+            Some(Next::Now(next)) => flight = next,
+            Some(Next::After(wait)) => {
+                tokio::time::sleep(wait).await;
+                let now = proxy.clock.now();
+                let asked = proxy
+                    .entries
+                    .with(&job.key, now, |live| live.entry.ask_again(now, proxy.epochs.current()))
+                    .flatten();
+                let Some(next) = asked else { return };
+                flight = next;
+            }
+            None => return,
+        }
+    }
+}
+
+async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Streamed>) -> (Judged, Rendered) {
+    let limit = proxy.config.limits.render;
+    match tokio::time::timeout(limit, ask(proxy, job, flight)).await {
+        Ok(Ok(Answer::Whole { status, headers, version, body })) => {
+            if headers.contains_key(SET_COOKIE) {
+                proxy.metrics.set_cookie_dropped(&job.route.id);
+            }
+            let now = proxy.clock.now();
+            let judged = judge(&job.route, &job.policy, &job.path, &job.page, status, &headers, now);
+            let storable = matches!(judged.outcome, Outcome::Rendered | Outcome::AlreadyStale);
+            let render = Render {
+                finished: now,
+                began: flight.began,
+                born_stale: judged.outcome == Outcome::AlreadyStale,
+                spread: fastrand::u8(..=SPREAD_MAX),
+            };
+            let (group, marks) = (Arc::clone(&job.group), Arc::clone(&job.marks));
+            let ingredients = Ingredients { status, headers, version, body, render, group, marks, storable };
+            let response = Arc::new(page::make(&job.route, ingredients));
+            let detail = judged.detail.as_deref().map(Arc::from);
+            let outcome = judged.outcome;
+            (judged, Rendered::Response { response, outcome, detail })
+        }
+        Ok(Ok(Answer::TooLong { status, mut headers, body })) => {
+            strip_hop_by_hop(&mut headers);
+            // The length is the origin's; hyper frames what we really send.
+            headers.remove(SET_COOKIE);
+            let mut response = Response::new(Body::stream(body));
+            *response.status_mut() = status;
+            if let Some(length) = headers.remove(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, length);
+            }
+            *response.headers_mut() = headers;
+            if let Some(streamed) = streamed {
+                // A visitor who has left takes the rest of the body with them: the connection is closed.
+                drop(streamed.send(response));
+            }
+            let judged = Judged { outcome: Outcome::Unstorable, detail: Some("too-long".into()) };
+            (judged, Rendered::TooLong)
+        }
+        Ok(Err(error)) => failed(error),
+        Err(_) => {
+            let address = job.route.backend.name.clone();
+            failed(OriginError::Slow { address, limit })
+        }
+    }
+}
+
+fn failed(error: OriginError) -> (Judged, Rendered) {
+    (Judged { outcome: Outcome::Failed, detail: Some(error.label().into()) }, Rendered::Failed(error))
+}
+
+async fn ask(proxy: &Proxy, job: &Job, flight: Flight) -> Result<Answer, OriginError> {
+    let backend = &job.route.backend;
+    let address = backend.address.as_ref().map_err(|why| OriginError::NoAddress(why.clone()))?;
+    let scheme = proxy.config.public_scheme;
+    let request = origin::request(&job.route, &job.host, &job.target, scheme, job.trace.as_ref())
+        .ok_or_else(|| OriginError::NoAddress(format!("{}{} makes no request", job.host, job.path)))?;
+    let background = flight.trigger == Trigger::Stale;
+    let slot = proxy.slots.acquire(&backend.name, background);
+    let Ok(_slot) = tokio::time::timeout(proxy.config.limits.first_byte, slot).await else {
+        return Err(OriginError::Busy(backend.name.clone()));
+    };
+    origin::ask(&proxy.upstream, address, request, &proxy.config.limits).await
+}
+
+/// Applies what the entry decides about a render that has ended, and tells everybody who waits.
+fn land(
+    proxy: &Arc<Proxy>,
+    job: &Arc<Job>,
+    flight: Flight,
+    judged: &Judged,
+    result: Rendered,
+) -> Option<Next> {
+    let now = proxy.clock.now();
+    let jitter = fastrand::f64();
+    let (landed, response) = proxy.entries.with(&job.key, now, |live| {
+        // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
+        // the page not there, and begins another.
+        let stored = proxy.memory.peek(&job.key);
+        let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
+            stored.render.standing(now, &job.policy, stored.marks.watermark())
+        });
+        let landed = live.entry.on_landed(now, judged.outcome, standing, next_epoch(proxy), jitter);
+        live.complaint = match judged.outcome {
+            Outcome::Rendered => None,
+            _ => judged.detail.as_deref().map(Arc::from),
+        };
+        let response = match (&result, landed.store) {
+            (Rendered::Response { response, .. }, Store::Replace) => {
+                proxy.memory.put(&job.key, Arc::clone(response));
+                if flight.trigger == Trigger::OnDemand {
+                    // The whole group is of this generation or waits for a render of it.
+                    job.marks.invalidate(Mode::Hard, flight.began);
+                }
+                Some(Arc::clone(response))
+            }
+            (_, Store::Drop) => {
+                proxy.memory.remove(&job.key);
+                None
+            }
+            _ => None,
+        };
+        live.landing.send_replace(Landing { number: flight.number, result });
+        (landed, response)
+    })?;
+    if let Some(response) = response {
+        encode::compress_later(proxy, &job.key, response);
+    }
+    landed.next
+}
+
+/// A render that follows may answer for an on-demand request: its epoch is new, so that its generation can be told from
+/// what was rendered before it.
+fn next_epoch(proxy: &Proxy) -> Epoch {
+    proxy.epochs.advance()
+}
+
+/// Ends a flight whose task ended without landing it: dropped at shutdown, or by a panic.
+struct Abandoned<'p> {
+    proxy: &'p Arc<Proxy>,
+    job: &'p Arc<Job>,
+    flight: Option<Flight>,
+}
+
+impl Abandoned<'_> {
+    fn landed(mut self) {
+        self.flight = None;
+    }
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        while let Some(flight) = self.flight.take() {
+            let address = self.job.route.backend.name.clone();
+            let cause = "the render was abandoned".to_owned();
+            let (judged, result) = failed(OriginError::Broken { address, cause });
+            // Nobody is left to begin the render that follows: whoever waits for it learns the same.
+            if let Some(Next::Now(next)) = land(self.proxy, self.job, flight, &judged, result) {
+                self.flight = Some(next);
+            }
+        }
+    }
+}

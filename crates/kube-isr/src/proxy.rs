@@ -1,0 +1,194 @@
+//! `kube-isr proxy`: what was typed becomes what the proxy is told.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use isr_proxy::{Config, Limits, Scheme, Server, Tls};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::telemetry::{self, LogFormat};
+
+/// Serve pages from the cache, and render them behind the visitors' backs.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  kube-isr proxy --routes ./manifests --listen 0.0.0.0:8080 --admin 127.0.0.1:9090\n\n\
+    The folder holds the same manifests as a cluster: IsrRoute, Secret, and Service of type ExternalName.\n\
+    Changes are in force within a second. `kube-isr check FOLDER` says what is wrong with them beforehand."
+)]
+#[allow(clippy::doc_markdown, reason = "these are the help text, not Markdown")]
+pub(crate) struct ProxyArgs {
+    /// Folder of manifests (*.yaml), or one file of them
+    #[arg(long, value_name = "DIR_OR_FILE", env = "KUBE_ISR_ROUTES")]
+    routes: PathBuf,
+
+    /// Where visitors connect: HTTP/1.1, and HTTP/2 by prior knowledge
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "KUBE_ISR_LISTEN")]
+    listen: SocketAddr,
+
+    /// Where health, metrics and what is stored are told; keep it private
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", env = "KUBE_ISR_ADMIN")]
+    admin: SocketAddr,
+
+    /// Where visitors connect over TLS
+    #[arg(long, value_name = "ADDRESS", requires_all = ["tls_cert", "tls_key"])]
+    tls_listen: Option<SocketAddr>,
+
+    /// File of the certificate chain (PEM); read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_cert: Option<PathBuf>,
+
+    /// File of the private key (PEM); read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_key: Option<PathBuf>,
+
+    /// The scheme that visitors use, told to the application when a page is rendered: `https` if anything before this
+    /// proxy ends TLS. Default: https if --tls-listen is given, else http
+    #[arg(long, value_name = "SCHEME")]
+    public_scheme: Option<PublicScheme>,
+
+    /// Addresses whose X-Forwarded-* and Forwarded are believed, such as those of the ingress: 10.0.0.0/8,fd00::/8
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxies: Vec<IpNet>,
+
+    /// Bytes of memory for stored pages
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    max_memory_bytes: u64,
+
+    /// Bytes of one stored page; a longer one is streamed and not stored
+    #[arg(long, value_name = "BYTES", default_value_t = 10 << 20)]
+    max_page_bytes: usize,
+
+    /// Renders at a time, in all
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    max_renders: usize,
+
+    /// Renders at a time for one Service; at most half of them in the background
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    max_renders_per_backend: usize,
+
+    /// To open a connection to the application
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    connect_timeout: Duration,
+
+    /// From the end of a request to the first byte of the application's response
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    first_byte_timeout: Duration,
+
+    /// Between two pieces of a page that is rendered
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    idle_timeout: Duration,
+
+    /// For a whole render
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    render_timeout: Duration,
+
+    /// Between two pieces of a response, or of a WebSocket, that is passed through
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    stream_idle_timeout: Duration,
+
+    /// After SIGTERM: how long to go on accepting while not ready, until load balancers have noticed
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
+    drain_delay: Duration,
+
+    /// After that: how long open requests may take
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    drain_timeout: Duration,
+
+    /// Log each request
+    #[arg(long)]
+    access_log: bool,
+
+    /// How log lines look, on standard error. RUST_LOG filters them
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PublicScheme {
+    Http,
+    Https,
+}
+
+/// Runs until SIGTERM or Ctrl-C.
+pub(crate) fn run(args: ProxyArgs) -> anyhow::Result<ExitCode> {
+    telemetry::start(args.log_format);
+    let config = config(args);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(serve(config))?;
+    // A task that is still at work has had its time.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let server = Server::bind(config).await?;
+    let addresses = server.addresses()?;
+    announce("proxy", "http", addresses.plain)?;
+    if let Some(tls) = addresses.tls {
+        announce("tls", "https", tls)?;
+    }
+    announce("admin", "http", addresses.admin)?;
+    server
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}
+
+/// Scripts that start a proxy on port 0 read where it is.
+fn announce(what: &str, scheme: &str, address: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{what} listening on {scheme}://{address}")?;
+    out.flush()
+}
+
+fn config(args: ProxyArgs) -> Config {
+    let tls = match (args.tls_listen, args.tls_cert, args.tls_key) {
+        (Some(listen), Some(certificate), Some(key)) => Some(Tls { listen, certificate, key }),
+        // clap demands all three or none.
+        _ => None,
+    };
+    let public_scheme = match (args.public_scheme, &tls) {
+        (Some(PublicScheme::Https), _) | (None, Some(_)) => Scheme::Https,
+        (Some(PublicScheme::Http), _) | (None, None) => Scheme::Http,
+    };
+    Config {
+        routes: args.routes,
+        listen: args.listen,
+        tls,
+        admin: args.admin,
+        public_scheme,
+        trusted: args.trusted_proxies,
+        access_log: args.access_log,
+        limits: Limits {
+            connect: args.connect_timeout,
+            first_byte: args.first_byte_timeout,
+            idle: args.idle_timeout,
+            render: args.render_timeout,
+            stream_idle: args.stream_idle_timeout,
+            page_bytes: args.max_page_bytes,
+            memory_bytes: args.max_memory_bytes,
+            renders: args.max_renders,
+            renders_per_backend: args.max_renders_per_backend,
+            drain_delay: args.drain_delay,
+            drain: args.drain_timeout,
+        },
+    }
+}
+
+/// A time as in the manifests: `30s`, `1m30s`, `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    isr_routes::parse_duration(text).ok_or_else(|| format!("{text} is not a time; write 30s, 1m30s or 500ms"))
+}
