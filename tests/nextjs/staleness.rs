@@ -82,3 +82,16 @@ async fn with_the_origin_token_there_is_no_second_staleness() {
         assert_eq!(site.tap().count_of(path), 2, "{path}: the first and the new page, nothing between");
     }
 }
+
+#[tokio::test]
+async fn without_the_origin_token_a_demand_does_not_pretend() {
+    let site = Site::of_routes(|route, _| route.interval("1h")).start().await;
+    for router in ROUTERS {
+        let path = router.post("1");
+        site.get(&path).await;
+        site.edit(1, "Since the first visit").await;
+        let problem = site.revalidate(&path).await.problem(502, &path);
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("originToken"), "{path}: it says what to write: {problem}");
+    }
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION};
 use http::{Method, StatusCode, Uri};
 use isr_cache::storing::{may_store, render_outcome};
-use isr_cache::{CacheControl, Interval, NoStore, Outcome, Policy, RenderOutcome, Timestamp};
+use isr_cache::{CacheControl, Interval, NoStore, Outcome, Policy, RenderOutcome, Timestamp, Trigger};
 use isr_routes::Route;
 
 /// The meaning of an answer, and why, in a word for `Cache-Status`.
@@ -21,16 +21,24 @@ impl Judged {
     }
 }
 
-/// Judges an answer with a whole body. `path` is what was asked for, `page` the page it belongs to.
-pub(crate) fn judge(
-    route: &Route,
-    policy: &Interval,
-    path: &str,
-    page: &str,
-    status: StatusCode,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Judged {
+/// A whole answer to a render.
+pub(crate) struct Answered<'a> {
+    /// The path that was asked for.
+    pub(crate) path: &'a str,
+    /// The path of the page that it belongs to.
+    pub(crate) page: &'a str,
+    /// Why it was asked for.
+    pub(crate) trigger: Trigger,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    /// The end of the body was told by its framing.
+    pub(crate) framed: bool,
+    pub(crate) at: Timestamp,
+}
+
+/// Judges a whole answer.
+pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -> Judged {
+    let Answered { path, page, trigger, status, headers, framed, at } = *answered;
     if render_outcome(status) == RenderOutcome::Failure {
         return Judged::because(Outcome::Failed, format!("status-{}", status.as_u16()));
     }
@@ -40,9 +48,12 @@ pub(crate) fn judge(
         return Judged::because(Outcome::OptedOut, "no-store");
     }
     if route.policy == Policy::Origin
-        && let Err(why) = may_store(&Method::GET, &HeaderMap::new(), status, headers, now)
+        && let Err(why) = may_store(&Method::GET, &HeaderMap::new(), status, headers, at)
     {
         return Judged::because(Outcome::Unstorable, why.detail());
+    }
+    if !framed {
+        return Judged::because(Outcome::Unstorable, "no-length");
     }
     if let Some(field) = route.vary_beyond_key(headers) {
         return Judged::because(Outcome::Unstorable, format!("vary-{}", field.to_ascii_lowercase()));
@@ -53,10 +64,19 @@ pub(crate) fn judge(
     if status.is_redirection() && leads_back(headers, path) {
         return Judged::because(Outcome::Unstorable, "redirect-to-itself");
     }
-    if let Some((name, value)) = route.preset.stale_marker
-        && headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
-    {
-        return Judged::because(Outcome::AlreadyStale, "origin-stale");
+    if let Some(cache) = &route.preset.own_cache {
+        let says = |value: &str| {
+            headers
+                .get(cache.header)
+                .is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+        };
+        if says(cache.stale) {
+            return Judged::because(Outcome::AlreadyStale, "origin-stale");
+        }
+        // Who asks for a render now is not told that a copy is one.
+        if trigger == Trigger::OnDemand && says(cache.hit) {
+            return Judged::because(Outcome::AlreadyStale, "origin-copy");
+        }
     }
     Judged { outcome: Outcome::Rendered, detail: None }
 }

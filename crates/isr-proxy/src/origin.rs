@@ -1,9 +1,13 @@
 //! Asking the origin for a page, as nobody in particular.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    USER_AGENT,
+};
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use isr_routes::{RenderTarget, Route};
@@ -30,7 +34,15 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 /// What the origin answered.
 pub(crate) enum Answer {
     /// A whole response.
-    Whole { status: StatusCode, headers: HeaderMap, version: Version, body: Bytes },
+    Whole {
+        status: StatusCode,
+        headers: HeaderMap,
+        version: Version,
+        body: Bytes,
+        /// The end of the body was told by its framing. Otherwise it ended with the connection, and so does a body
+        /// whose sender is killed in the middle of it (RFC 9112 §8).
+        framed: bool,
+    },
     /// A response whose body is longer than may be stored: what was read of it, and the rest.
     TooLong { status: StatusCode, headers: HeaderMap, body: Resumed<IdleLimit<Incoming>> },
 }
@@ -77,6 +89,9 @@ pub(crate) async fn ask(
     let broken = |cause: String| OriginError::Broken { address: address.to_owned(), cause };
     let response = upstream.send(address, request, Body::Empty).await?;
     let (head, body) = response.into_parts();
+    let framed = body.is_end_stream()
+        || head.headers.contains_key(CONTENT_LENGTH)
+        || head.headers.contains_key(TRANSFER_ENCODING);
     let mut rest = IdleLimit::new(body, limits.idle);
     let mut read = BytesMut::new();
     while let Some(frame) = rest.frame().await {
@@ -90,7 +105,7 @@ pub(crate) async fn ask(
         }
     }
     let body = read.freeze();
-    Ok(Answer::Whole { status: head.status, headers: head.headers, version: head.version, body })
+    Ok(Answer::Whole { status: head.status, headers: head.headers, version: head.version, body, framed })
 }
 
 /// A valid `traceparent` of `headers`: fixed in form, so that it carries nothing but identifiers.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::fields::strip_hop_by_hop;
-use crate::judge::{Judged, judge};
+use crate::judge::{Answered, Judged, judge};
 use crate::metrics::RenderLabels;
 use crate::origin::{self, Answer};
 use crate::page::{self, Ingredients};
@@ -110,12 +110,21 @@ async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed:
 async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Streamed>) -> (Judged, Rendered) {
     let limit = proxy.config.limits.render;
     match tokio::time::timeout(limit, ask(proxy, job, flight)).await {
-        Ok(Ok(Answer::Whole { status, headers, version, body })) => {
+        Ok(Ok(Answer::Whole { status, headers, version, body, framed })) => {
             if headers.contains_key(SET_COOKIE) {
                 proxy.metrics.set_cookie_dropped(&job.route.id);
             }
             let now = proxy.clock.now();
-            let judged = judge(&job.route, &job.policy, &job.path, &job.page, status, &headers, now);
+            let answered = Answered {
+                path: &job.path,
+                page: &job.page,
+                trigger: flight.trigger,
+                status,
+                headers: &headers,
+                framed,
+                at: now,
+            };
+            let judged = judge(&job.route, &job.policy, &answered);
             let storable = matches!(judged.outcome, Outcome::Rendered | Outcome::AlreadyStale);
             let render = Render {
                 finished: now,

@@ -41,7 +41,7 @@ pub struct Object {
     /// The file, as named by the caller.
     pub file: Arc<str>,
     /// Line of each field.
-    lines: BTreeMap<String, usize>,
+    lines: Arc<BTreeMap<String, usize>>,
 }
 
 /// One line for the author of a manifest.
@@ -78,7 +78,7 @@ pub struct Manifests {
 #[derive(Debug)]
 struct Place {
     file: Arc<str>,
-    lines: BTreeMap<String, usize>,
+    lines: Arc<BTreeMap<String, usize>>,
 }
 
 /// Whether a file of this name in a folder of manifests is read. Hidden files are not: editors leave them behind, and

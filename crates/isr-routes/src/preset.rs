@@ -27,8 +27,8 @@ pub struct Preset {
     /// Path prefixes that go to the backend and are never stored: build output with its own immutable caching, and
     /// endpoints that answer to more than their URL.
     pub untouched: &'static [&'static str],
-    /// The response header and value by which an origin with its own page cache admits that its answer is stale.
-    pub stale_marker: Option<(&'static str, &'static str)>,
+    /// The page cache that the framework's own server has.
+    pub own_cache: Option<OwnCache>,
     /// Whether `Cache-Control: no-store` on a data companion says nothing about the page: the framework sends it on
     /// every companion.
     pub companions_always_no_store: bool,
@@ -45,6 +45,18 @@ pub struct PresetHeader {
     pub only_with: Option<(&'static str, &'static str)>,
     /// Headers and values that a render carries beside this one.
     pub sent_with: &'static [(&'static str, &'static str)],
+}
+
+/// How an origin with a page cache of its own admits that an answer was not rendered for the request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OwnCache {
+    /// The response header that says so.
+    pub header: &'static str,
+    /// Its value when the copy is older than the origin itself allows.
+    pub stale: &'static str,
+    /// Its value for any other copy. That is as good as a render where a page is refreshed on its interval, but not an
+    /// answer to who asks for a render now.
+    pub hit: &'static str,
 }
 
 /// How a data URL is made from a page's path: `prefix`, then `skip` segments, then the page's path, then `suffix`.
@@ -114,7 +126,7 @@ static PLAIN: Preset = Preset {
     seal: None,
     ignorable_vary: &[],
     untouched: &[],
-    stale_marker: None,
+    own_cache: None,
     companions_always_no_store: false,
 };
 
@@ -149,7 +161,7 @@ static NEXT_JS: Preset = Preset {
     }),
     ignorable_vary: &["next-router-state-tree", "next-router-prefetch", "next-url"],
     untouched: &["/_next/static/", "/_next/image"],
-    stale_marker: Some(("x-nextjs-cache", "STALE")),
+    own_cache: Some(OwnCache { header: "x-nextjs-cache", stale: "STALE", hit: "HIT" }),
     companions_always_no_store: false,
 };
 
@@ -163,7 +175,7 @@ static SVELTE_KIT: Preset = Preset {
     seal: None,
     ignorable_vary: &[],
     untouched: &["/_app/"],
-    stale_marker: None,
+    own_cache: None,
     companions_always_no_store: true,
 };
 
@@ -176,6 +188,6 @@ static NUXT: Preset = Preset {
     seal: None,
     ignorable_vary: &[],
     untouched: &["/_nuxt/", "/__nuxt_island/"],
-    stale_marker: None,
+    own_cache: None,
     companions_always_no_store: false,
 };

@@ -25,13 +25,32 @@ fn judged(
     status: u16,
     fields: &[(&'static str, &'static str)],
 ) -> (Outcome, String) {
+    judged_after(Trigger::Stale, route, path, status, fields)
+}
+
+fn judged_after(
+    trigger: Trigger,
+    route: &Route,
+    path: &str,
+    status: u16,
+    fields: &[(&'static str, &'static str)],
+) -> (Outcome, String) {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(*name, HeaderValue::from_static(value));
     }
     let Policy::Interval(policy) = route.policy else { panic!("the route has an interval") };
     let status = StatusCode::from_u16(status).unwrap();
-    let judged = judge(route, &policy, path, "/blog/1", status, &headers, Timestamp(0));
+    let answered = Answered {
+        path,
+        page: "/blog/1",
+        trigger,
+        status,
+        headers: &headers,
+        framed: true,
+        at: Timestamp(0),
+    };
+    let judged = judge(route, &policy, &answered);
     (judged.outcome, judged.detail.unwrap_or_default().into_owned())
 }
 
@@ -93,10 +112,38 @@ fn what_cannot_be_shared_as_it_is_is_not_stored() {
 }
 
 #[test]
-fn a_stale_copy_of_next_js_is_no_success() {
-    let stale = [("x-nextjs-cache", "STALE")];
-    assert_eq!(judged(&route("  framework: NextJs\n"), "/blog/1", 200, &stale).0, Outcome::AlreadyStale);
-    assert_eq!(judged(&route(""), "/blog/1", 200, &stale).0, Outcome::Rendered, "only of Next.js");
-    let hit = [("x-nextjs-cache", "HIT")];
-    assert_eq!(judged(&route("  framework: NextJs\n"), "/blog/1", 200, &hit).0, Outcome::Rendered);
+fn a_body_that_may_have_been_cut_off_is_not_stored() {
+    let (route, headers) = (route(""), HeaderMap::new());
+    let Policy::Interval(policy) = route.policy else { panic!("the route has an interval") };
+    let (path, status) = ("/blog/1", StatusCode::OK);
+    let answered = Answered {
+        path,
+        page: path,
+        trigger: Trigger::Miss,
+        status,
+        headers: &headers,
+        framed: false,
+        at: Timestamp(0),
+    };
+    assert_eq!(judge(&route, &policy, &answered).outcome, Outcome::Unstorable);
+}
+
+#[test]
+fn a_copy_from_the_cache_of_next_js_is_told_from_a_render() {
+    let next = route("  framework: NextJs\n");
+    let cases = [
+        ("STALE", Trigger::Stale, Outcome::AlreadyStale),
+        ("STALE", Trigger::OnDemand, Outcome::AlreadyStale),
+        // Good enough for the interval; but who asks for a render now is not told that there was one.
+        ("HIT", Trigger::Stale, Outcome::Rendered),
+        ("HIT", Trigger::OnDemand, Outcome::AlreadyStale),
+        ("MISS", Trigger::OnDemand, Outcome::Rendered),
+        ("REVALIDATED", Trigger::OnDemand, Outcome::Rendered),
+    ];
+    for (says, trigger, outcome) in cases {
+        let judged = judged_after(trigger, &next, "/blog/1", 200, &[("x-nextjs-cache", says)]);
+        assert_eq!(judged.0, outcome, "{says} after {trigger:?}");
+    }
+    let plain = judged(&route(""), "/blog/1", 200, &[("x-nextjs-cache", "STALE")]);
+    assert_eq!(plain.0, Outcome::Rendered, "only Next.js means this by it");
 }

@@ -119,7 +119,7 @@ impl Context<'_> {
 
     /// Sends the visitor's request on, with the query that the route allows.
     async fn send(&self, mut head: Parts) -> Result<Response<Body>, Problem> {
-        let allowed = self.route.render_target(self.target, &head.headers).path_and_query;
+        let allowed = self.route.path_and_query(self.target, &head.headers);
         let query = allowed.split_once('?').map_or("", |(_, query)| query);
         let target = Target { host: self.target.host.clone(), path: self.target.path.clone(), query };
         head.extensions.clear();

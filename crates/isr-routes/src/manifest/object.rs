@@ -120,7 +120,7 @@ impl Reader<'_> {
             _ => self.typed::<IsrRoute>(json).map(|route| Body::Route(Box::new(route))),
         };
         if let (Some(body), Some(object)) = (body, self.object.clone()) {
-            let lines = std::mem::take(&mut self.lines);
+            let lines = Arc::new(std::mem::take(&mut self.lines));
             self.found.objects.push(Object { object, body, file: self.file.clone(), lines });
         }
     }
