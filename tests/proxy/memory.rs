@@ -11,7 +11,7 @@ const SCANNED: usize = 5 * MEMORY / PAGE;
 
 #[tokio::test]
 async fn a_scan_neither_overfills_the_memory_nor_pushes_out_what_is_hot() {
-    let origin = Origin::start(|request| Answer::status(200).header("content-type","image/png").body(format!("{:-<PAGE$}", request.target))).await;
+    let origin = Origin::start(|request| Answer::page(format!("{:-<PAGE$}", request.target))).await;
     let folder = Folder::of(&origin, [route("/[kind]/[page]").interval("Never")]);
     let proxy = Proxy::with(folder).option("--max-memory-bytes", MEMORY.to_string()).start().await;
     let mut client = proxy.client().await;

@@ -12,6 +12,9 @@ use crate::metrics::{Metrics, RouteCounters};
 /// A folder of manifests stands for one installation, whose namespaces keep their hosts to themselves.
 pub(crate) const STANDALONE: Options = Options { backends: Backends::Standalone, shared_hosts: false };
 
+/// Stands for the route of requests that none answers; no namespace and name have this form.
+pub(crate) const NO_ROUTE: &str = "none";
+
 /// A table that was put in force, with what belongs to it.
 pub(crate) struct Active {
     /// Which table it is: 1 for the first. 0 before any, when every host is unknown.
@@ -50,10 +53,8 @@ impl Active {
     }
 
     pub(crate) fn new(generation: u64, table: RouteTable, problems: Vec<Problem>, metrics: &Metrics) -> Self {
-        let counters = table
-            .routes()
-            .map(|route| (Arc::clone(&route.id), RouteCounters::of(metrics, &route.id)))
-            .collect();
+        let ids = table.routes().map(|route| Arc::clone(&route.id)).chain([Arc::from(NO_ROUTE)]);
+        let counters = ids.map(|id| (Arc::clone(&id), RouteCounters::of(metrics, &id))).collect();
         Self { generation, table, problems, counters }
     }
 

@@ -84,7 +84,10 @@ pub(crate) fn answer(
         representation.body.clone()
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
+    if stored.status != StatusCode::NO_CONTENT {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
     if *method != Method::HEAD {
         *response.body_mut() = Body::whole(body);
     }

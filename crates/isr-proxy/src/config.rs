@@ -17,7 +17,7 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Where the admin endpoints listen.
     pub admin: SocketAddr,
-    /// The scheme that visitors use, as far as renders are told (`X-Forwarded-Proto`).
+    /// The scheme that visitors use, told to the origin as `X-Forwarded-Proto` unless a trusted peer knows better.
     pub public_scheme: Scheme,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted: Vec<IpNet>,

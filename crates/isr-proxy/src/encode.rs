@@ -47,7 +47,10 @@ pub(crate) fn compress_later(proxy: &Arc<Proxy>, key: &[u8], response: Arc<Store
     tokio::task::spawn_blocking(move || {
         let compressed =
             StoredResponse { compressed: variants(&response), ..StoredResponse::clone(&response) };
-        proxy.memory.replace(&key, &response, Arc::new(compressed));
+        // Under the entry's lock, as every write of an ISR page is.
+        proxy
+            .entries
+            .with(&key, proxy.clock.now(), |_| proxy.memory.replace(&key, &response, Arc::new(compressed)));
     });
 }
 

@@ -10,23 +10,28 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Everything that origins read as word of a proxy about the visitor.
+/// Beside all `X-Forwarded-*`, what origins read as the word of a proxy about the visitor.
 const CLAIMS: [HeaderName; 8] = [
     FORWARDED,
-    FOR,
-    HOST,
-    PROTO,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-url-scheme"),
 ];
 
 /// Writes what is known of the visitor. What the request says itself is believed, and extended, only if the `peer` that
 /// brought it is `trusted`; anybody else could claim anything.
 pub(crate) fn write(headers: &mut HeaderMap, peer: IpAddr, trusted: bool, scheme: Scheme, host: &str) {
     if !trusted {
-        for claim in &CLAIMS {
+        let claimed: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("x-forwarded-") || CLAIMS.contains(name))
+            .cloned()
+            .collect();
+        for claim in claimed {
             headers.remove(claim);
         }
     }
@@ -72,6 +77,7 @@ mod tests {
         headers.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         headers.insert("x-real-ip", HeaderValue::from_static("203.0.113.9"));
+        headers.insert("x-forwarded-ssl", HeaderValue::from_static("on"));
         let peer = "::ffff:192.0.2.1".parse().unwrap();
         write(&mut headers, peer, trusted, Scheme::Http, "shop.example.com");
         headers
@@ -85,6 +91,7 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "shop.example.com");
         assert_eq!(headers["forwarded"], "for=192.0.2.1;host=\"shop.example.com\";proto=http");
         assert!(!headers.contains_key("x-real-ip"));
+        assert!(!headers.contains_key("x-forwarded-ssl"));
     }
 
     #[test]

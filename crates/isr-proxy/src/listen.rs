@@ -53,7 +53,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the proxy closes, then waits for those that are open.
 pub(crate) async fn accept(proxy: Arc<Proxy>, listener: TcpListener, tls: Option<Current>) {
-    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    // Whatever the last hop is, visitors of a site that is https use https.
+    let scheme = if tls.is_some() { Scheme::Https } else { proxy.config.public_scheme };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
     let graceful = GracefulShutdown::new();
     let mut draining = proxy.draining.subscribe();

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use isr_cache::{CacheStatus, Forward, Handling, Policy, XIsrCache};
 use isr_routes::{Backend, Found, Route, Target};
 
+use crate::active::NO_ROUTE;
 use crate::answer::Label;
 use crate::body::Body;
 use crate::fields::is_upgrade;
@@ -67,7 +68,13 @@ async fn route(
     };
     let target = Target::parse(authority, &uri).map_err(|refused| bad(&refused.to_string()))?;
 
-    let (route, page) = match active.table.find(&target.host, &target.path) {
+    let found = active.table.find(&target.host, &target.path);
+    match found {
+        Found::Route { .. } => {}
+        Found::Pass(_) => active.count(NO_ROUTE, XIsrCache::Bypass),
+        Found::NoRoute(_) | Found::UnknownHost => active.count(NO_ROUTE, XIsrCache::Error),
+    }
+    let (route, page) = match found {
         Found::Route { route, page } => (route, page),
         Found::Pass(backend) => {
             if head.headers.contains_key(&REVALIDATE) {

@@ -52,6 +52,7 @@ pub(crate) enum Draining {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visitor {
     pub(crate) peer: SocketAddr,
+    /// The scheme that they use, as far as is known here.
     pub(crate) scheme: Scheme,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isr_cache::StoredResponse;
-use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 /// The greatest response takes at most this part of a shard, so that a big page never empties one.
@@ -76,20 +76,11 @@ impl Memory {
     }
 
     /// Stores `response` if `present` is still what is stored under `key`: a change made beside the response (its
-    /// compressed variants) never brings back what was replaced meanwhile.
+    /// compressed variants) never brings back what was replaced meanwhile, and does not count as a use of it. Whoever
+    /// writes under one key does so one after the other.
     pub fn replace(&self, key: &[u8], present: &Arc<StoredResponse>, response: Arc<StoredResponse>) -> bool {
-        let mut response = Some(response);
-        let result = self.cache.entry(key, None, |_, stored| {
-            if Arc::ptr_eq(stored, present)
-                && let Some(response) = response.take()
-            {
-                *stored = response;
-                return EntryAction::Retain(true);
-            }
-            EntryAction::Retain(false)
-        });
-        // Nothing stored gives a place to store at; dropping it leaves nothing stored.
-        matches!(result, EntryResult::Retained(true))
+        let unchanged = self.peek(key).is_some_and(|stored| Arc::ptr_eq(&stored, present));
+        unchanged && self.cache.replace(key.to_vec(), response, true).is_ok()
     }
 
     /// Forgets what is stored under `key`.
