@@ -74,10 +74,17 @@ async fn metrics_are_open_metrics_with_bounded_labels() {
             "requests of {label} counted as {cache}: {count}, not {sum}:\n{text}"
         );
     }
-    for name in ["isr_renders_total", "isr_config_reloads_total", "isr_cache_bytes", "isr_cache_entries"] {
+    for name in [
+        "isr_refresh_total",
+        "isr_config_reloads_total",
+        "isr_cache_bytes",
+        "isr_cache_entries",
+        "isr_evictions_total",
+        "isr_stale_served_total",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} is there:\n{text}");
     }
-    let renders = proxy.metric("isr_renders_total", &[page]).await;
+    let renders = proxy.metric("isr_refresh_total", &[page]).await;
     assert!((renders - 2.0).abs() < 0.1, "each render is counted once: {renders}:\n{text}");
     assert!(proxy.metric("isr_cache_entries", &[]).await >= 1.0, "stored pages are counted");
     assert!(proxy.metric("isr_cache_bytes", &[]).await >= 4.0, "their bytes are counted");

@@ -2,7 +2,7 @@
 //! paths or hosts that a visitor chooses.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use isr_cache::{Outcome, Trigger, XIsrCache};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -16,8 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) requests: Family<RequestLabels, Counter>,
-    pub(crate) renders: Family<RenderLabels, Counter>,
-    pub(crate) render_seconds: Histogram,
+    pub(crate) refreshes: Family<RenderLabels, Counter>,
+    pub(crate) upstream_seconds: Histogram,
     pub(crate) reloads: Family<ResultLabel, Counter>,
     pub(crate) reloaded_at: Gauge<f64, AtomicU64>,
     pub(crate) generation: Gauge,
@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     cache_bytes: Gauge,
     cache_capacity: Gauge,
     cache_entries: Gauge,
+    evictions: Counter,
+    stale_served: Counter,
     keys_under_way: Gauge,
     pub(crate) connections: Gauge,
 }
@@ -61,18 +63,18 @@ impl Metrics {
         let mut registry = Registry::with_prefix("isr");
         let requests =
             metric(&mut registry, "requests", "Requests that a route answered, by what the cache did");
-        let renders = metric(
+        let refreshes = metric(
             &mut registry,
-            "renders",
+            "refresh",
             "Renders that have ended, by what began them and how they ended",
         );
         // From a millisecond, a page out of the origin's own memory, to half a minute, its time limit.
-        let render_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let upstream_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 16));
         registry.register_with_unit(
-            "render_duration",
-            "Time from the beginning of a render to its end, waiting for a slot included",
+            "upstream_request_duration",
+            "Time from the beginning of a render to the end of the answer, waiting for a slot included",
             Unit::Seconds,
-            render_seconds.clone(),
+            upstream_seconds.clone(),
         );
         let reloads = metric(
             &mut registry,
@@ -98,6 +100,9 @@ impl Metrics {
         let cache_capacity =
             metric(&mut registry, "cache_capacity_bytes", "Memory that stored responses may take");
         let cache_entries = metric(&mut registry, "cache_entries", "Stored responses");
+        let evictions = metric(&mut registry, "evictions", "Stored responses that had to go for others");
+        let stale_served =
+            metric(&mut registry, "stale_served", "Requests that were answered with a stale page");
         let keys_under_way = metric(
             &mut registry,
             "cache_keys_under_way",
@@ -107,8 +112,8 @@ impl Metrics {
         Self {
             registry,
             requests,
-            renders,
-            render_seconds,
+            refreshes,
+            upstream_seconds,
             reloads,
             reloaded_at,
             generation,
@@ -118,6 +123,8 @@ impl Metrics {
             cache_bytes,
             cache_capacity,
             cache_entries,
+            evictions,
+            stale_served,
             keys_under_way,
             connections,
         }
@@ -135,6 +142,7 @@ impl Metrics {
         gauge(&self.cache_capacity, usage.capacity);
         gauge(&self.cache_entries, usage.entries as u64);
         gauge(&self.keys_under_way, keys_under_way as u64);
+        self.evictions.inner().store(usage.evictions, Ordering::Relaxed);
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -153,7 +161,10 @@ where
 
 /// The request counters of one route: found once per reload, so that a hit adds to a number and looks up no label.
 #[derive(Clone)]
-pub(crate) struct RouteCounters([Counter; KINDS.len()]);
+pub(crate) struct RouteCounters {
+    kinds: [Counter; KINDS.len()],
+    stale_served: Counter,
+}
 
 const KINDS: [XIsrCache; 6] = [
     XIsrCache::Hit,
@@ -166,15 +177,19 @@ const KINDS: [XIsrCache; 6] = [
 
 impl RouteCounters {
     pub(crate) fn of(metrics: &Metrics, route: &str) -> Arc<Self> {
-        Arc::new(Self(KINDS.map(|kind| {
+        let kinds = KINDS.map(|kind| {
             let labels = RequestLabels { route: route.to_owned(), cache: label(kind) };
             metrics.requests.get_or_create_owned(&labels)
-        })))
+        });
+        Arc::new(Self { kinds, stale_served: metrics.stale_served.clone() })
     }
 
     pub(crate) fn count(&self, kind: XIsrCache) {
         if let Some(at) = KINDS.iter().position(|known| *known == kind) {
-            self.0[at].inc();
+            self.kinds[at].inc();
+        }
+        if kind == XIsrCache::Stale {
+            self.stale_served.inc();
         }
     }
 }

@@ -84,10 +84,10 @@ async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed:
 
         proxy
             .metrics
-            .renders
+            .refreshes
             .get_or_create(&RenderLabels::new(&job.route.id, flight.trigger, judged.outcome))
             .inc();
-        proxy.metrics.render_seconds.observe(started.elapsed().as_secs_f64());
+        proxy.metrics.upstream_seconds.observe(started.elapsed().as_secs_f64());
         log::render(&job, flight, &judged, &result, started.elapsed());
 
         match land(&proxy, &job, flight, &judged, result) {

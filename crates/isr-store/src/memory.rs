@@ -1,10 +1,11 @@
 //! The memory tier.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use isr_cache::StoredResponse;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 /// The greatest response takes at most this part of a shard, so that a big page never empties one.
 const SHARE_OF_SHARD: u64 = 4;
@@ -19,7 +20,8 @@ const TYPICAL_WEIGHT: u64 = 16 * 1024;
 /// again does not push out the pages that everybody asks for.
 #[derive(Debug)]
 pub struct Memory {
-    cache: Cache<Vec<u8>, Arc<StoredResponse>, Bytes>,
+    cache: Cache<Vec<u8>, Arc<StoredResponse>, Bytes, DefaultHashBuilder, Count>,
+    evictions: Arc<AtomicU64>,
 }
 
 /// What the memory tier holds at a moment.
@@ -31,6 +33,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Bytes they may take.
     pub capacity: u64,
+    /// Stored responses that had to go for others, since the start.
+    pub evictions: u64,
 }
 
 impl Memory {
@@ -47,17 +51,14 @@ impl Memory {
             .weight_capacity(capacity)
             .shards(shards)
             .build();
-        // The options are complete; the capacity alone would do as well, with shards by the number of processors.
+        let evictions = Arc::default();
+        let count = Count(Arc::clone(&evictions));
         let cache = match options {
-            Ok(options) => Cache::with_options(
-                options,
-                Bytes,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
-            Err(_) => Cache::with_weighter(entries, capacity, Bytes),
+            Ok(options) => Cache::with_options(options, Bytes, DefaultHashBuilder::default(), count),
+            // The options are complete; the capacity alone would do as well, with shards by the number of processors.
+            Err(_) => Cache::with(entries, capacity, Bytes, DefaultHashBuilder::default(), count),
         };
-        Self { cache }
+        Self { cache, evictions }
     }
 
     /// The response stored under `key`.
@@ -95,7 +96,24 @@ impl Memory {
 
     /// What the tier holds now.
     pub fn usage(&self) -> Usage {
-        Usage { entries: self.cache.len(), bytes: self.cache.weight(), capacity: self.cache.capacity() }
+        Usage {
+            entries: self.cache.len(),
+            bytes: self.cache.weight(),
+            capacity: self.cache.capacity(),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Counts what is evicted.
+#[derive(Clone, Debug)]
+struct Count(Arc<AtomicU64>);
+
+impl Lifecycle<Vec<u8>, Arc<StoredResponse>> for Count {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _key: Vec<u8>, _response: Arc<StoredResponse>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
