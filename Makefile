@@ -3,9 +3,11 @@
 # make test    everything, with what it needs installed first (Debian, root)
 
 SHELL := /bin/bash
+# Where tests/install-tools puts a newer Node.js than the system's, if that is too old.
+export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-suites test-nextjs tools crds
+.PHONY: help run check lint test test-unit test-reloads test-suites test-nextjs tools crds
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,8 +30,12 @@ test-unit: ## Unit, model, property and front-door tests
 test: tools ## Everything
 	$(MAKE) lint
 	$(MAKE) test-unit
+	$(MAKE) test-reloads
 	$(MAKE) test-suites
 	$(MAKE) test-nextjs
+
+test-reloads: ## 200 reloads of 10,000 routes under load (the debug build does 20)
+	cargo test --release -p kube-isr --test proxy reloads_under_load
 
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 	cargo test -p kube-isr --features external-suites --test cache_tests -- --nocapture
