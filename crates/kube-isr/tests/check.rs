@@ -275,3 +275,47 @@ lost      IsrRoute shop/all /[[...path]]: its hostname *.example.com is wider th
     );
     assert!(draft.contains("bypass    this request goes past the cache: its draft cookie"), "{draft}");
 }
+
+/// The repository's root.
+fn repository() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What `kube-isr check` says of a folder of the repository.
+fn check(folder: &str) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kube-isr"))
+        .args(["check", folder])
+        .current_dir(repository())
+        .output()
+        .expect("kube-isr runs");
+    (output.status.success(), stdout(&output))
+}
+
+#[test]
+fn the_examples_are_good() {
+    let (good, said) = check("examples/manifests/origin");
+    assert!(good && said.contains("5 routes in force, 0 errors, 0 warnings"), "{said}");
+    // Next.js makes its own secret when it is built; `examples/run` adds it.
+    let (_, said) = check("examples/nextjs/manifests");
+    assert!(said.contains("4 routes in force"), "{said}");
+    let errors = said.lines().filter(|line| line.contains(": error: "));
+    assert!(
+        errors.clone().count() == 4 && errors.clone().all(|line| line.contains("nextjs-preview")),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_resource_in_the_readme_is_accepted() {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("the README");
+    let shown =
+        readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a resource");
+    let files = [("route.yaml", shown)];
+    let said = stdout(&kube_isr(&folder(&files), &["check", "."]));
+    assert!(said.contains("1 route in force") && !said.contains("warning: IsrRoute"), "{said}");
+    let missing = |line: &str| line.contains("blog-isr") || line.contains("shop/web");
+    assert!(
+        said.lines().filter(|line| line.contains(": error: ")).all(missing),
+        "only what is not shown: {said}"
+    );
+}
