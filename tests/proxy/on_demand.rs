@@ -258,3 +258,20 @@ async fn demands_for_one_page_at_once_all_end_with_a_page_at_least_that_new() {
     let now = proxy.get("/p").await;
     assert_eq!(now.text(), format!("v{}", origin.count()), "the newest render is the page in place");
 }
+
+#[tokio::test]
+async fn a_demand_that_got_a_copy_changes_nothing() {
+    let origin = Origin::start(|request| {
+        Answer::page(format!("{} {}", request.target, request.nth)).header("x-nextjs-cache", "HIT")
+    })
+    .await;
+    let page = route("/[page]").interval("1h").framework("NextJs").token(TOKEN);
+    let proxy = Proxy::serving(&origin, [page]).await;
+    let data = "/_next/data/build/page.json";
+    let before = proxy.get(data).await;
+    let problem = proxy.send(&get("/page").revalidate(TOKEN)).await.problem(502, "a copy is no render");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("originToken"), "it says what to write: {problem}");
+    let after = proxy.get(data).await;
+    assert_eq!((after.cache(), after.text()), ("HIT", before.text()), "the data of the page stays");
+}

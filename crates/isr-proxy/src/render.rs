@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use http::Response;
-use http::header::{CONTENT_LENGTH, HeaderValue, SET_COOKIE};
+use http::header::{HeaderValue, SET_COOKIE};
 use isr_cache::{
     Epoch, Flight, Interval, Marks, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
     Trigger,
@@ -141,13 +141,9 @@ async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Stre
         }
         Ok(Ok(Answer::TooLong { status, mut headers, body })) => {
             strip_hop_by_hop(&mut headers);
-            // The length is the origin's; hyper frames what we really send.
             headers.remove(SET_COOKIE);
             let mut response = Response::new(Body::stream(body));
             *response.status_mut() = status;
-            if let Some(length) = headers.remove(CONTENT_LENGTH) {
-                headers.insert(CONTENT_LENGTH, length);
-            }
             *response.headers_mut() = headers;
             if let Some(streamed) = streamed {
                 // A visitor who has left takes the rest of the body with them: the connection is closed.
@@ -195,7 +191,7 @@ fn land(
     let (landed, response) = proxy.entries.with(&job.key, now, |live| {
         // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
         // the page not there, and begins another.
-        let stored = proxy.memory.peek(&job.key);
+        let stored = proxy.memory.peek(&job.key).filter(|stored| stored.route == job.route.id);
         let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
             stored.render.standing(now, &job.policy, stored.marks.watermark())
         });
@@ -207,7 +203,7 @@ fn land(
         let response = match (&result, landed.store) {
             (Rendered::Response { response, .. }, Store::Replace) => {
                 proxy.memory.put(&job.key, Arc::clone(response));
-                if flight.trigger == Trigger::OnDemand {
+                if flight.trigger == Trigger::OnDemand && judged.outcome == Outcome::Rendered {
                     // The whole group is of this generation or waits for a render of it.
                     job.marks.invalidate(Mode::Hard, flight.began);
                 }
