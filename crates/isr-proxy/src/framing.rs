@@ -9,6 +9,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use memchr::memchr;
+
 /// A head longer than hyper accepts is not followed further.
 const HEAD_MOST: usize = 128 * 1024;
 
@@ -104,7 +106,7 @@ impl Scanner {
                 }
                 State::Head | State::ChunkSize | State::Trailers => {
                     // A line at a time; a head ends with an empty one.
-                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let end = memchr(b'\n', bytes);
                     let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
                     bytes = rest;
                     self.held.extend_from_slice(line);
@@ -186,8 +188,15 @@ fn body_framing(head: &[u8]) -> BodyFraming {
     }
     let mut length = None;
     let mut coded = false;
-    for line in head.split(|byte| *byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+    let mut rest = head;
+    while let Some(end) = memchr(b'\n', rest) {
+        rest = &rest[end + 1..];
+        // Each request passes here: most fields are told apart by their first letter.
+        if !matches!(rest.trim_ascii_start().first(), Some(b'c' | b'C' | b't' | b'T')) {
+            continue;
+        }
+        let line = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+        let Some(colon) = memchr(b':', line) else { continue };
         // White space before the colon is refused by hyper; seeing through it here costs nothing.
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"transfer-encoding") {

@@ -53,7 +53,8 @@ pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Respon
     if let (Some(stored), Standing::Fresh { ttl }) = (&stored, standing) {
         return serve(request, stored, now, XIsrCache::Hit, ttl_of(ttl), None);
     }
-    settle(proxy, request, &key).await
+    // Boxed, so that a hit does not carry the room for waiting.
+    Box::pin(settle(proxy, request, &key)).await
 }
 
 /// The stored response, if it was made for this route. What another route left under the same host and path, perhaps

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use isr_cache::{CacheStatus, Forward, Handling, Policy, XIsrCache};
-use isr_routes::{Backend, Found, Route, Target};
+use isr_routes::{Backend, Found, HostRoutes, Route, Target};
 
 use crate::active::NO_ROUTE;
 use crate::answer::Label;
@@ -40,6 +40,10 @@ pub(crate) async fn respond(
     response
 }
 
+/// Finds the route and leaves the rest to what kind of answer it is.
+///
+/// Whatever is not a hit is boxed: the future of a request is moved several times on its way through hyper, and a hit
+/// should not carry the room that passing a request through would take.
 async fn route(
     proxy: &Arc<Proxy>,
     visitor: &Visitor,
@@ -83,44 +87,23 @@ async fn route(
                 ));
             }
             let request = Request::from_parts(head, body);
-            return unmatched(proxy, visitor, backend, &target, request).await;
+            return Box::pin(unmatched(proxy, visitor, backend, &target, request)).await;
         }
-        Found::NoRoute(host) => {
-            let known: Vec<String> = host
-                .routes()
-                .take(ROUTES_NAMED)
-                .map(|route| format!("{} ({}, to {})", route.path, route.id, route.backend.name))
-                .collect();
-            return Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                "No Route",
-                format!(
-                    "No IsrRoute answers {} on {}, whose routes name several backends: {}. Add an IsrRoute for this path.",
-                    target.path,
-                    target.host,
-                    known.join(", ")
-                ),
-            ));
-        }
-        Found::UnknownHost => {
-            return Err(Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "Unknown Host",
-                format!("No IsrRoute has the hostname {}. Add it to spec.hostnames of one.", target.host),
-            ));
-        }
+        Found::NoRoute(host) => return Err(no_route(host, &target)),
+        Found::UnknownHost => return Err(unknown_host(&target)),
     };
 
     let readable = matches!(head.method, Method::GET | Method::HEAD);
     if readable && head.headers.contains_key(&REVALIDATE) {
-        let response = on_demand::revalidate(proxy, route, &target, &page, &head).await;
+        let response = Box::pin(on_demand::revalidate(proxy, route, &target, &page, &head)).await;
         active.count(&route.id, if response.is_ok() { XIsrCache::Revalidated } else { XIsrCache::Error });
         return response;
     }
     if let Some((reason, detail)) = bypass(route, &head, readable, body.is_end_stream()) {
         active.count(&route.id, XIsrCache::Bypass);
         let past = Past { reason, detail };
-        return pass_by(proxy, visitor, route, &target, Request::from_parts(head, body), &past).await;
+        let request = Request::from_parts(head, body);
+        return Box::pin(pass_by(proxy, visitor, route, &target, request, &past)).await;
     }
     match &route.policy {
         Policy::Interval(policy) => {
@@ -136,17 +119,39 @@ async fn route(
                 }
                 interval::Response::Pass(past) => {
                     active.count(&route.id, XIsrCache::Bypass);
-                    pass_by(proxy, visitor, route, &target, Request::from_parts(head, body), &past).await
+                    let request = Request::from_parts(head, body);
+                    Box::pin(pass_by(proxy, visitor, route, &target, request, &past)).await
                 }
             }
         }
         Policy::Origin => {
             let context = origin_governed::Context { proxy, visitor, route, target: &target };
-            let (response, cache) = origin_governed::respond(context, Request::from_parts(head, body)).await;
+            let request = Request::from_parts(head, body);
+            let (response, cache) = Box::pin(origin_governed::respond(context, request)).await;
             active.count(&route.id, cache);
             response
         }
     }
+}
+
+fn no_route(host: &HostRoutes, target: &Target<'_>) -> Problem {
+    let known: Vec<String> = host
+        .routes()
+        .take(ROUTES_NAMED)
+        .map(|route| format!("{} ({}, to {})", route.path, route.id, route.backend.name))
+        .collect();
+    let detail = format!(
+        "No IsrRoute answers {} on {}, whose routes name several backends: {}. Add an IsrRoute for this path.",
+        target.path,
+        target.host,
+        known.join(", ")
+    );
+    Problem::new(StatusCode::NOT_FOUND, "No Route", detail)
+}
+
+fn unknown_host(target: &Target<'_>) -> Problem {
+    let detail = format!("No IsrRoute has the hostname {}. Add it to spec.hostnames of one.", target.host);
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "Unknown Host", detail)
 }
 
 /// Why a request goes past the cache.

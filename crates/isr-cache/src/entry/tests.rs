@@ -375,3 +375,47 @@ fn an_entry_is_forgotten_only_when_it_remembers_nothing() {
     assert!(!entry.is_idle(Timestamp(0).after(RETRY_FIRST)), "the next failure has to wait longer");
     assert!(entry.is_idle(Timestamp(0).after(RETRY_FIRST + RETRY_MOST + ASK_AGAIN)));
 }
+
+#[test]
+fn a_demand_in_line_is_not_forgotten_for_a_visitor_in_line() {
+    let mut entry = Entry::default();
+    request(&mut entry, Timestamp(0), Standing::Missing);
+    entry.on_demand(Epoch(5));
+    let purged = Watermark { hard: Epoch(9), soft: Epoch(0) };
+    let visitor = entry.on_request(Timestamp(0), Standing::Missing, purged, Epoch(9));
+    assert_eq!(visitor, Verdict::Wait { number: 2, render: None }, "both wait for the same render");
+    let landed = entry.on_landed(Timestamp(0), Outcome::Rendered, Standing::Missing, Epoch(10), 0.0);
+    let next = Flight { number: 2, trigger: Trigger::OnDemand, began: Epoch(10) };
+    assert_eq!(
+        landed.next,
+        Some(Next::Now(next)),
+        "which outdates the page's companions as the demand asked"
+    );
+}
+
+#[test]
+fn a_demand_ends_an_opt_out() {
+    let mut entry = Entry::default();
+    request(&mut entry, Timestamp(0), Standing::Missing);
+    entry.on_landed(Timestamp(0), Outcome::OptedOut, Standing::Missing, Epoch(0), 0.0);
+    assert!(entry.passes(Timestamp(0)));
+    entry.on_demand(Epoch(1));
+    assert!(!entry.passes(Timestamp(0)), "whether it still opts out is being asked");
+    let visitor = request(&mut entry, Timestamp(0), Standing::Missing);
+    assert_eq!(
+        visitor,
+        Verdict::Wait { number: 2, render: None },
+        "visitors wait for what the demand finds out"
+    );
+}
+
+#[test]
+fn pages_that_failed_together_are_not_asked_for_together() {
+    for (count, whole) in [(1, RETRY_FIRST), (2, 2 * RETRY_FIRST), (100, RETRY_MOST)] {
+        assert_eq!(retry_after(count, 0.0), whole);
+        assert_eq!(retry_after(count, 1.0), whole * 9 / 10, "up to a tenth earlier");
+        assert_eq!(retry_after(count, 7.0), whole * 9 / 10, "and never more");
+        let between = retry_after(count, 0.5);
+        assert!(between < whole && between > whole * 9 / 10, "the jitter decides where between: {between:?}");
+    }
+}
