@@ -1,4 +1,24 @@
-//! isr-cache
+//! What a shared HTTP cache may do, decided by pure functions.
+//!
+//! Nothing here opens a socket, keeps a byte, or looks at a clock. A caller says what happened and what time it is, and
+//! is told what to do: serve, serve stale and render, wait, pass. So every rule can be tested in bulk, on a clock that is
+//! a number, against a model that is naive.
+//!
+//! Two kinds of routes, two sets of rules over the same [`StoredResponse`]:
+//!
+//! * **Routes with an interval** (Incremental Static Regeneration). [`Render::standing`] says how a stored page stands:
+//!   fresh, stale, expired. [`Entry`] remembers what the page cannot, the render under way, the last failure, an opt-out,
+//!   and decides what a request, a demand, and the end of a render lead to. [`epoch`](Epoch) orders renders and
+//!   invalidations, so that a render that began before a purge never counts as fresh.
+//! * **Routes that the origin governs** (RFC 9111). [`storing`] says what may be stored, [`freshness`] how long and what may
+//!   be reused, [`validation`] how it is confirmed and what makes it out of date, [`vary`] which request gets which variant.
+//!   [`control`] reads the directives, targeted ones (RFC 9213) before others.
+//!
+//! Both answer alike: [`negotiate`] chooses the coding, [`conditional`] and [`range`] how much of it is sent, [`CacheStatus`]
+//! tells the visitor why (RFC 9211).
+//!
+//! Start reading at `entry.rs`, then `page.rs` and `epoch.rs`; for RFC 9111 at `freshness.rs`.
+
 pub mod cache_status;
 pub mod conditional;
 pub mod control;
