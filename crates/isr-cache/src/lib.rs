@@ -21,6 +21,7 @@
 
 pub mod cache_status;
 pub mod conditional;
+pub mod connection;
 pub mod control;
 mod entry;
 mod epoch;

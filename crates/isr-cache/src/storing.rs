@@ -1,13 +1,11 @@
 //! What may be stored: for origin-governed routes RFC 9111 §3 as a shared cache, for ISR routes the list of renders.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::Timestamp;
-use crate::control::{CacheControl, Scope, list};
+use crate::connection::{HOP_BY_HOP, connection_fields};
+use crate::control::{CacheControl, Scope};
 use crate::freshness::{is_heuristically_cacheable, lifetime_under};
 use crate::validation::has_validator;
 use crate::vary::{Vary, vary_names};
@@ -151,29 +149,6 @@ pub fn render_outcome(status: StatusCode) -> RenderOutcome {
         200 | 301 | 302 | 307 | 308 | 404 | 410 => RenderOutcome::Success,
         _ => RenderOutcome::Failure,
     }
-}
-
-/// Header fields of one connection (RFC 9110 §7.6.1), and of the authentication to one proxy (§11.7).
-pub(crate) const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// The header fields that `Connection` names.
-pub(crate) fn connection_fields(headers: &HeaderMap) -> Vec<HeaderName> {
-    let lines = headers.get_all(CONNECTION).iter();
-    lines
-        .flat_map(|line| list::elements(line.as_bytes()))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect()
 }
 
 fn storable_status(status: StatusCode) -> Result<(), NotStored> {

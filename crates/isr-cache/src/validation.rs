@@ -9,9 +9,9 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
+use crate::connection::{HOP_BY_HOP, connection_fields};
 use crate::control::{CacheControl, Scope};
 use crate::freshness::date;
-use crate::storing::{HOP_BY_HOP, connection_fields};
 
 /// Header fields that a 304 does not change in a stored response, besides those that are never stored: they describe the
 /// stored bytes (§3.2 lets a cache keep these), name them (`ETag`), or belong to one visitor (`Set-Cookie`).

@@ -2,26 +2,16 @@
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    UPGRADE, VIA,
 };
 use http::{Version, header};
+use isr_cache::connection::{HOP_BY_HOP, connection_fields};
 
 /// How this proxy names itself in `Via` and `Cache-Status`.
 pub(crate) const PSEUDONYM: &str = "kube-isr";
 
 /// More passages than this through proxies of our name are a loop: some backend leads back to us.
 const MOST_PASSAGES: usize = 8;
-
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// A client may not use `Connection` to remove what others rely on: the origin would see another request than the one
 /// that was matched and authorised.
@@ -31,12 +21,11 @@ const NEVER_STRIPPED: [HeaderName; 7] =
 /// Removes the fields that are meant for this hop alone (RFC 9110 §7.6.1), those that `Connection` names included.
 /// `TE: trailers` is kept: we pass trailers on.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = list(headers, &CONNECTION)
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        .filter(|name| !NEVER_STRIPPED.contains(name))
-        .collect();
+    let mut named = connection_fields(headers);
+    named.retain(|name| !NEVER_STRIPPED.contains(name));
     let trailers = list(headers, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"));
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    // Trailers are passed on, and so is their announcement.
+    for name in named.iter().chain(HOP_BY_HOP.iter().filter(|name| **name != TRAILER)) {
         headers.remove(name);
     }
     if trailers {
