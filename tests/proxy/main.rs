@@ -27,6 +27,7 @@ mod outcomes;
 mod passing;
 mod privacy;
 mod reload;
+mod stored;
 mod streams;
 mod target;
 mod tls;

@@ -107,3 +107,42 @@ impl Live {
         Self { entry: Entry::default(), landing: watch::Sender::new(Landing::none()), complaint: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isr_cache::{Epoch, Outcome, Standing, Watermark};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn begin(entries: &Entries, key: usize) -> bool {
+        let began = entries.with(&key.to_le_bytes(), NOW, |live| {
+            live.entry.on_request(NOW, Standing::Missing, Watermark::default(), Epoch(0));
+        });
+        began.is_some()
+    }
+
+    #[test]
+    fn keys_under_way_are_bounded_and_none_with_a_render_is_forgotten() {
+        let entries = Entries::new();
+        assert!((0..MOST_KEYS).all(|key| begin(&entries, key)), "there is room for so many");
+        assert!(!begin(&entries, MOST_KEYS), "and for no more");
+        let rendering = |key: usize| entries.peek(&key.to_le_bytes(), |live| live.entry.flight().is_some());
+        assert!((0..MOST_KEYS).all(|key| rendering(key) == Some(true)), "somebody waits for each of them");
+    }
+
+    #[test]
+    fn a_failure_is_forgotten_for_a_render() {
+        let entries = Entries::new();
+        for key in 0..MOST_KEYS {
+            begin(&entries, key);
+            entries.with(&key.to_le_bytes(), NOW, |live| {
+                live.entry.on_landed(NOW, Outcome::Failed, Standing::Missing, Epoch(0), 0.0)
+            });
+        }
+        assert_eq!(entries.len(), MOST_KEYS, "each failure is remembered for a while");
+        assert!(begin(&entries, MOST_KEYS), "until there is something better to do with the room");
+        assert_eq!(entries.len(), MOST_KEYS);
+    }
+}
