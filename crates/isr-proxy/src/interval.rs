@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Label, answer};
 use crate::body::Body;
+use crate::page::belongs;
 use crate::pass::problem;
 use crate::problem::Problem;
 use crate::render::{self, Job, Landing, Rendered};
@@ -57,10 +58,9 @@ pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Respon
     Box::pin(settle(proxy, request, &key)).await
 }
 
-/// The stored response, if it was made for this route. What another route left under the same host and path, perhaps
-/// another tenant's, is not this route's page.
+/// The stored response, if it is this route's page.
 pub(crate) fn look(proxy: &Proxy, request: &Request<'_>, key: &[u8]) -> Option<Arc<StoredResponse>> {
-    proxy.memory.get(key).filter(|stored| stored.governed.is_none() && stored.route == request.route.id)
+    proxy.memory.get(key).filter(|stored| belongs(stored, request.route))
 }
 
 fn standing(stored: Option<&StoredResponse>, now: Timestamp, policy: &Interval) -> Standing {

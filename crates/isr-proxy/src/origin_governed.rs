@@ -25,6 +25,7 @@ use isr_routes::{Route, Target};
 
 use crate::answer::{Label, answer};
 use crate::body::Body;
+use crate::page::belongs;
 use crate::pass::pass;
 use crate::problem::Problem;
 use crate::state::{Proxy, Visitor};
@@ -119,11 +120,7 @@ impl Context<'_> {
 
     fn find(&self, headers: &HeaderMap) -> Found {
         let mut key = self.primary_key(headers);
-        let get = |key: &[u8]| {
-            let of_route =
-                |stored: &Arc<StoredResponse>| stored.governed.is_some() && stored.route == self.route.id;
-            self.proxy.memory.get(key).filter(of_route)
-        };
+        let get = |key: &[u8]| self.proxy.memory.get(key).filter(|stored| belongs(stored, self.route));
         let Some(stored) = get(&key) else { return Found::Nothing(Forward::UriMiss) };
         let varies = stored.governed.as_ref().map_or(&[][..], |governed| &governed.vary);
         if varies.is_empty() {

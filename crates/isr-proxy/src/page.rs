@@ -106,6 +106,12 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     }
 }
 
+/// Whether a stored response is a page of this route, kept by the rules that the route has now. What another route left
+/// under the same host and path, perhaps another tenant's, is not.
+pub(crate) fn belongs(stored: &StoredResponse, route: &Route) -> bool {
+    stored.route == route.id && stored.governed.is_some() == (route.policy == Policy::Origin)
+}
+
 /// The fields as a plain list: smaller than a map, and read only from front to back.
 pub(crate) fn fields(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     let mut fields = Vec::with_capacity(headers.len());

@@ -191,7 +191,7 @@ fn land(
     let (landed, response) = proxy.entries.with(&job.key, now, |live| {
         // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
         // the page not there, and begins another.
-        let stored = proxy.memory.peek(&job.key).filter(|stored| stored.route == job.route.id);
+        let stored = proxy.memory.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
         let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
             stored.render.standing(now, &job.policy, stored.marks.watermark())
         });

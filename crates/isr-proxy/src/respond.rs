@@ -72,15 +72,10 @@ async fn route(
     };
     let target = Target::parse(authority, &uri).map_err(|refused| bad(&refused.to_string()))?;
 
-    let found = active.table.find(&target.host, &target.path);
-    match found {
-        Found::Route { .. } => {}
-        Found::Pass(_) => active.count(NO_ROUTE, XIsrCache::Bypass),
-        Found::NoRoute(_) | Found::UnknownHost => active.count(NO_ROUTE, XIsrCache::Error),
-    }
-    let (route, page) = match found {
+    let (route, page) = match active.table.find(&target.host, &target.path) {
         Found::Route { route, page } => (route, page),
         Found::Pass(backend) => {
+            active.count(NO_ROUTE, XIsrCache::Bypass);
             if head.headers.contains_key(&REVALIDATE) {
                 return Err(on_demand::unauthorized(
                     "No IsrRoute answers this path, so nothing of it is cached.",
@@ -89,8 +84,14 @@ async fn route(
             let request = Request::from_parts(head, body);
             return Box::pin(unmatched(proxy, visitor, backend, &target, request)).await;
         }
-        Found::NoRoute(host) => return Err(no_route(host, &target)),
-        Found::UnknownHost => return Err(unknown_host(&target)),
+        Found::NoRoute(host) => {
+            active.count(NO_ROUTE, XIsrCache::Error);
+            return Err(no_route(host, &target));
+        }
+        Found::UnknownHost => {
+            active.count(NO_ROUTE, XIsrCache::Error);
+            return Err(unknown_host(&target));
+        }
     };
 
     let readable = matches!(head.method, Method::GET | Method::HEAD);

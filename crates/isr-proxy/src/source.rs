@@ -4,7 +4,7 @@
 //! symbolic link to a new folder), and a look costs microseconds. A file that cannot be read as YAML keeps its last
 //! good content in force, and says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,9 +21,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A file changed this recently is read again even if it looks the same: its next change may carry the same time.
 const TIME_RESOLUTION: Duration = Duration::from_secs(2);
-
-/// What the names of manifest files end with. JSON is YAML.
-const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Bytes of one manifest file, at most: 100,000 routes take about 40 MB.
 const FILE_MOST: u64 = 256 * 1024 * 1024;
@@ -46,8 +43,9 @@ pub(crate) struct Source {
     path: PathBuf,
     files: BTreeMap<PathBuf, Followed>,
     generation: u64,
-    /// Whether there was a first time: an empty folder is a table too.
-    applied: bool,
+    /// Something was read that the table in force does not know: also what was read before a file that could not be, and
+    /// at first an empty folder.
+    unapplied: bool,
 }
 
 struct Followed {
@@ -68,27 +66,26 @@ struct Mark {
 
 impl Source {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, files: BTreeMap::new(), generation: 0, applied: false }
+        Self { path, files: BTreeMap::new(), generation: 0, unapplied: true }
     }
 
     /// Reads what has changed, and puts the table that follows in force. Blocks on files.
     pub(crate) fn update(&mut self, proxy: &Proxy) -> Result<(), SourceError> {
-        let changed = self.read()?;
-        if changed || !self.applied {
-            self.applied = true;
+        self.read()?;
+        if std::mem::take(&mut self.unapplied) {
             self.apply(proxy);
         }
         Ok(())
     }
 
-    /// Whether anything has changed since the last look.
-    fn read(&mut self) -> Result<bool, SourceError> {
+    /// Reads what has changed since the last look.
+    fn read(&mut self) -> Result<(), SourceError> {
         let unreadable =
             |path: &Path, cause| SourceError::Unreadable { path: path.display().to_string(), cause };
         let found = list(&self.path).map_err(|cause| unreadable(&self.path, cause))?;
         let before = self.files.len();
         self.files.retain(|path, _| found.contains_key(path));
-        let mut changed = self.files.len() != before;
+        self.unapplied |= self.files.len() != before;
         for (path, mark) in found {
             let known = self.files.get(&path);
             let recent =
@@ -106,7 +103,7 @@ impl Source {
                 known.mark = mark;
                 continue;
             }
-            changed = true;
+            self.unapplied = true;
             let file = manifest::read(&path.display().to_string(), &text);
             if let Some(problem) = &file.fatal {
                 tracing::error!(%problem, "a file is not YAML; if it ever was, its last good content stays in force");
@@ -115,7 +112,7 @@ impl Source {
             let good = before.filter(|before| before.fatal.is_none() && file.fatal.is_some());
             self.files.insert(path, Followed { mark, text, file, good });
         }
-        Ok(changed)
+        Ok(())
     }
 
     fn apply(&mut self, proxy: &Proxy) {
@@ -128,11 +125,11 @@ impl Source {
         let files_read = files.len();
         let manifests = Manifests::from_files(files);
         let compiled = compile(&manifests.routes, &manifests.references, &STANDALONE);
+        let accepted: HashSet<_> =
+            compiled.reports.iter().filter(|report| report.accepted).map(|report| &report.object).collect();
         let rejected = |diagnostic: &Diagnostic| {
-            let report =
-                compiled.reports.iter().find(|report| Some(&report.object) == diagnostic.object.as_ref());
-            // What has an error of its own before compiling was never compiled.
-            diagnostic.severity == Severity::Error && report.is_none_or(|report| !report.accepted)
+            let in_force = diagnostic.object.as_ref().is_some_and(|object| accepted.contains(object));
+            diagnostic.severity == Severity::Error && !in_force
         };
         let diagnosed = manifests.diagnose(&compiled.reports);
         let problems: Vec<Problem> = fatal
@@ -142,7 +139,12 @@ impl Source {
             .map(|diagnostic| problem(diagnostic, rejected(diagnostic)))
             .collect();
 
-        let good = !problems.iter().any(|problem| problem.severity == "error");
+        let errors = problems.iter().any(|problem| problem.severity == "error");
+        let result = match (errors, fatal.is_empty()) {
+            (_, false) => "failure",
+            (true, true) => "partial",
+            (false, true) => "success",
+        };
         for problem in &problems {
             let Problem { severity, location, object, field, message, .. } = problem;
             match *severity {
@@ -154,22 +156,12 @@ impl Source {
         if self.generation == 0 && !fatal.is_empty() && files_read == 0 {
             // There never was a table, and this is none: not ready, but the reason is told.
             proxy.active.store(Arc::new(Active::new(0, compiled.table, problems, &proxy.metrics)));
-            proxy.metrics.reloads.get_or_create(&ResultLabel { result: "failure" }).inc();
+            proxy.metrics.reloads.get_or_create(&ResultLabel { result }).inc();
             return;
         }
         self.generation += 1;
         let active = Active::new(self.generation, compiled.table, problems, &proxy.metrics);
-        put_in_force(
-            proxy,
-            active,
-            if good {
-                "success"
-            } else if fatal.is_empty() {
-                "partial"
-            } else {
-                "failure"
-            },
-        );
+        put_in_force(proxy, active, result);
     }
 }
 
@@ -222,10 +214,8 @@ fn list(path: &Path) -> std::io::Result<BTreeMap<PathBuf, Mark>> {
     }
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
-        let manifest = path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found == *known));
-        // Kubernetes keeps the versions of a mounted folder beside it under names that begin with two dots.
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !manifest || hidden {
+        let named = path.file_name().is_some_and(|name| manifest::is_manifest(&name.to_string_lossy()));
+        if !named {
             continue;
         }
         match std::fs::metadata(&path) {
