@@ -1,0 +1,1 @@
+//! The operator and proxies against a real API server.
