@@ -19,7 +19,7 @@ pub(crate) use header::may_tell_pages_apart;
 pub use seal::Seal;
 
 use crate::path::{loosest, percent_decoded};
-use crate::preset::PresetHeader;
+use crate::preset::{Preset, PresetHeader};
 use crate::route::Route;
 use crate::target::Target;
 
@@ -154,6 +154,17 @@ impl Route {
 }
 
 impl KeyHeader {
+    /// The key headers of a route: those of its preset, and those that the route itself names, sorted by name.
+    pub(crate) fn of_route(preset: &Preset, vary_by: Vec<HeaderName>) -> Vec<Self> {
+        let named = vary_by.into_iter().map(|name| {
+            let normalise = if name == "accept-language" { Normalise::Languages } else { Normalise::Text };
+            Self::new(name, normalise)
+        });
+        let mut headers: Vec<Self> = preset.key_headers.iter().map(Self::from).chain(named).collect();
+        headers.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+        headers
+    }
+
     /// A header that stands for itself.
     pub fn new(name: HeaderName, normalise: Normalise) -> Self {
         Self { name, normalise, only_with: None, sent_with: &[] }

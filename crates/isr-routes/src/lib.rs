@@ -26,6 +26,7 @@ mod preset;
 mod references;
 mod report;
 mod route;
+pub mod snapshot;
 mod table;
 mod target;
 #[cfg(test)]

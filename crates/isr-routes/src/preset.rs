@@ -107,6 +107,16 @@ impl Preset {
         }
     }
 
+    /// The preset of this name in `spec.framework`.
+    pub(crate) fn named(framework: &str) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|preset| preset.framework() == Some(framework))
+    }
+
+    /// As written in `spec.framework`; plain HTTP is not written.
+    pub(crate) fn framework(&self) -> Option<&'static str> {
+        (self.name != PLAIN.name).then_some(self.name)
+    }
+
     /// Whether `path` is never stored, whatever a route says.
     pub fn is_untouched(&self, path: &str) -> bool {
         self.untouched.iter().any(|prefix| path.starts_with(prefix))

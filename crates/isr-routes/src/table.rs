@@ -79,7 +79,7 @@ impl RouteTable {
         }
     }
 
-    /// Every route in force, in order of precedence between equals: oldest first.
+    /// Every route in force, by `namespace/name`.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.iter()
     }
@@ -94,9 +94,11 @@ impl RouteTable {
         self.host(host).into_iter().flat_map(|specific| self.in_order(specific))
     }
 
-    /// Builds the table of routes that do not conflict, oldest first. Unless hosts are shared between namespaces, a
+    /// Builds the table of routes that do not conflict, whatever their order: nothing observable depends on it, so that
+    /// a table that was written and read answers as the one that was compiled. Unless hosts are shared between namespaces, a
     /// wider wildcard only helps out hostnames of its own namespace: a host answers for nobody but its owner.
-    pub(crate) fn new(routes: Vec<Arc<Route>>, shared_hosts: bool) -> Self {
+    pub(crate) fn new(mut routes: Vec<Arc<Route>>, shared_hosts: bool) -> Self {
+        routes.sort_by(|one, other| one.id.cmp(&other.id));
         let mut by_hostname: BTreeMap<&str, Vec<Arc<Route>>> = BTreeMap::new();
         for route in &routes {
             for hostname in &route.hostnames {
@@ -149,7 +151,7 @@ impl HostRoutes {
         &self.hostname
     }
 
-    /// The routes of the hostname, oldest first.
+    /// The routes of the hostname, by `namespace/name`.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.routes.iter()
     }

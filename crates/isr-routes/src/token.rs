@@ -49,8 +49,10 @@ pub struct OriginToken {
 }
 
 impl OriginToken {
-    pub(crate) fn new(value: String) -> Self {
-        Self { value }
+    /// The token of this value, if a header can carry it: printable ASCII without spaces.
+    pub fn new(value: String) -> Option<Self> {
+        let is_sendable = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
+        is_sendable.then_some(Self { value })
     }
 
     /// The value to send. Printable ASCII without spaces, hence a valid header value.

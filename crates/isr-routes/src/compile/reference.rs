@@ -59,7 +59,7 @@ pub(super) fn resolve(
 
     if let Some(token) = &spec.origin_token {
         match secret_value(&namespace, &token.secret_key_ref, references) {
-            Ok(value) => route.origin_token = Some(OriginToken::new(value)),
+            Ok(value) => route.origin_token = OriginToken::new(value),
             Err((reason, part, wrong)) => {
                 report.unresolved(reason, format!("spec.originToken.secretKeyRef{part}"), wrong);
             }

@@ -8,7 +8,7 @@ use isr_cache::{Interval, NoStore, Policy};
 
 use super::duration;
 use crate::host;
-use crate::key::{KeyHeader, Normalise, QueryRule, may_tell_pages_apart};
+use crate::key::{KeyHeader, QueryRule, may_tell_pages_apart};
 use crate::path::{PathPattern, Segment};
 use crate::preset::Preset;
 use crate::report::{Report, Severity};
@@ -191,7 +191,7 @@ fn query(spec: &IsrRouteSpec, report: &mut Report) -> QueryRule {
 fn key_headers(spec: &IsrRouteSpec, preset: &Preset, report: &mut Report) -> Vec<KeyHeader> {
     let named = spec.vary_by.as_ref().map_or(&[][..], |vary_by| &vary_by.headers);
     limit(named, MAX_VARY_HEADERS, "spec.varyBy.headers", "headers", report);
-    let mut headers: Vec<KeyHeader> = preset.key_headers.iter().map(KeyHeader::from).collect();
+    let mut vary_by: Vec<HeaderName> = Vec::with_capacity(named.len());
     for (place, text) in named.iter().enumerate() {
         let field = format!("spec.varyBy.headers[{place}]");
         let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
@@ -209,15 +209,13 @@ fn key_headers(spec: &IsrRouteSpec, preset: &Preset, report: &mut Report) -> Vec
                 _ => format!("{text} is handled by kube-isr itself: remove it"),
             };
             report.invalid(field, message);
-        } else if headers.iter().any(|header| header.name == name) {
+        } else if vary_by.contains(&name) || preset.key_headers.iter().any(|known| name == known.name) {
             report.warn(field, format!("{text} is keyed already: remove it"));
         } else {
-            let normalise = if name == "accept-language" { Normalise::Languages } else { Normalise::Text };
-            headers.push(KeyHeader::new(name, normalise));
+            vary_by.push(name);
         }
     }
-    headers.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
-    headers
+    KeyHeader::of_route(preset, vary_by)
 }
 
 fn tags(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {

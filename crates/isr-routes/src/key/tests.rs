@@ -223,7 +223,7 @@ fn bypass_and_draft() {
             BypassRule::Header(HeaderName::from_static("x-preview")),
         ],
         tokens: Tokens::from_digests(vec![digest(token.as_bytes()), digest(b"previous")]),
-        origin_token: Some(OriginToken::new("origin".into())),
+        origin_token: OriginToken::new("origin".into()),
         ..route_with("/")
     };
     let bypasses: [(&[(&str, &str)], bool); 7] = [

@@ -9,11 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::key::{Normalise, QueryRule};
 use crate::route::{BypassRule, Route};
 
-/// Hexadecimal SHA-256. Every field is written with its length before it, so no two tables write the same bytes; of
+/// Hexadecimal SHA-256 over routes in order of their names. Every field is written with its length before it, so no two tables write the same bytes; of
 /// secrets only digests are written.
 pub(super) fn of(routes: &[Arc<Route>], shared_hosts: bool) -> String {
-    let mut routes: Vec<&Route> = routes.iter().map(Arc::as_ref).collect();
-    routes.sort_by(|one, other| one.id.cmp(&other.id));
     let mut meaning = Meaning(Sha256::new());
     meaning.number(u64::from(shared_hosts));
     meaning.number(routes.len() as u64);
