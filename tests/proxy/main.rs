@@ -26,6 +26,7 @@ mod origin_governed;
 mod outcomes;
 mod passing;
 mod privacy;
+mod published;
 mod reload;
 mod stored;
 mod streams;

@@ -66,6 +66,7 @@ pub struct Launch {
     folder: Folder,
     routes: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl Launch {
@@ -79,6 +80,12 @@ impl Launch {
     /// Adds an option without a value.
     pub fn flag(mut self, name: &str) -> Self {
         self.arguments.push(name.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn environment(mut self, name: &str, value: impl Into<PathBuf>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -105,6 +112,7 @@ impl Launch {
             .arg(&self.routes)
             .args(&self.arguments)
             .env_remove("RUST_LOG")
+            .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -158,7 +166,7 @@ impl Proxy {
 
     /// A proxy over a folder, not started yet.
     pub fn with(folder: Folder) -> Launch {
-        Launch { routes: folder.path(), folder, arguments: Vec::new() }
+        Launch { routes: folder.path(), folder, arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// Where visitors connect.

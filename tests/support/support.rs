@@ -9,6 +9,7 @@
 //! time itself is the subject does [`wait::let_time_pass`] let it pass.
 
 pub mod answer;
+pub mod api_server;
 pub mod client;
 pub mod h2;
 pub mod manifest;
@@ -19,6 +20,7 @@ pub mod tls;
 pub mod wait;
 
 pub use answer::{Answer, Gate};
+pub use api_server::ApiServer;
 pub use client::{Client, Request, Response, get, head, post};
 pub use manifest::route;
 pub use origin::Origin;

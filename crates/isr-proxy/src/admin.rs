@@ -81,8 +81,9 @@ fn config(proxy: &Proxy) -> Value {
     let active = proxy.active.load();
     let rejected: Vec<_> = active.problems.iter().filter(|problem| problem.rejected).collect();
     json!({
+        "source": active.source,
         "generation": active.generation,
-        "digest": active.table.digest(),
+        "digest": active.digest,
         "routes": active.table.routes().count(),
         "rejected": rejected,
         "problems": active.problems,

@@ -9,8 +9,10 @@ use ipnet::IpNet;
 /// Everything a proxy needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// A folder of manifests, or one file of them.
-    pub routes: PathBuf,
+    /// Where the routes come from.
+    pub routes: Routes,
+    /// A folder for what should outlive the process, such as the last good table of a cluster.
+    pub state_dir: Option<PathBuf>,
     /// Where visitors connect: HTTP/1.1, and HTTP/2 by prior knowledge.
     pub listen: SocketAddr,
     /// Where visitors connect over TLS.
@@ -25,6 +27,24 @@ pub struct Config {
     pub access_log: bool,
     /// Bounds on everything that could grow.
     pub limits: Limits,
+}
+
+/// Where the routes come from.
+#[derive(Clone, Debug)]
+pub enum Routes {
+    /// A folder of manifests, or one file of them.
+    Path(PathBuf),
+    /// What the operator of a cluster publishes.
+    Kubernetes(Published),
+}
+
+/// Where an operator publishes.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The namespace; `None` for that of the service account or the kubeconfig's context.
+    pub namespace: Option<String>,
+    /// The name of the installation, with which the names of its objects begin.
+    pub installation: String,
 }
 
 /// A TLS listener.

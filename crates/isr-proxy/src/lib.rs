@@ -55,7 +55,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Limits, Scheme, Tls};
+pub use config::{Config, Limits, Published, Routes, Scheme, Tls};
 pub use source::SourceError;
 pub use tls::TlsError;
 
@@ -114,9 +114,9 @@ impl Server {
         };
         let plain = listen::bind(config.listen).await?;
         let admin = listen::bind(config.admin).await?;
-        let mut source = Source::new(config.routes.clone());
+        let mut source = Source::find(&config).await?;
         let proxy = Proxy::new(config);
-        source.update(&proxy)?;
+        source.begin(&proxy)?;
         Ok(Self { proxy, source, plain, tls, admin })
     }
 
@@ -134,7 +134,7 @@ impl Server {
         let Self { proxy, source, plain, tls, admin } = self;
         // These end with the process: health is asked for, and certificates may change, until the last moment.
         tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
-        tokio::spawn(source::follow(Arc::clone(&proxy), source));
+        tokio::spawn(source.follow(Arc::clone(&proxy)));
         let mut listeners = tokio::task::JoinSet::new();
         listeners.spawn(listen::accept(Arc::clone(&proxy), plain, None));
         if let Some((listener, current)) = tls {

@@ -1,29 +1,24 @@
-//! The routes from a folder of manifests, followed as it changes.
+//! Where the routes come from, followed as they change.
 //!
-//! The folder is looked at several times a second: watching it would miss the way Kubernetes replaces mounted files (a
-//! symbolic link to a new folder), and a look costs microseconds. A file that cannot be read as YAML keeps its last
-//! good content in force, and says so.
+//! Outside a cluster they are a [`folder`] of manifests, compiled here. In a cluster the operator has compiled them, and
+//! they are read in their published form from [`kubernetes`]; the [`last_good`] table is kept on disk, so that a proxy
+//! starts without an API server too. Whatever comes in, the table in force is swapped whole, and the last good one
+//! stays until there is a better one.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+mod folder;
+mod kubernetes;
+mod last_good;
+mod published;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use isr_routes::manifest::{self, Diagnostic, Manifests};
-use isr_routes::{Severity, compile};
-
-use crate::active::{Active, Problem, STANDALONE};
+use crate::active::Active;
+use crate::config::{Config, Routes};
 use crate::metrics::ResultLabel;
 use crate::state::Proxy;
 
-/// How often the folder is looked at. A change is in force within a second, the time to read and compile included.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// A file changed this recently is read again even if it looks the same: its next change may carry the same time.
-const TIME_RESOLUTION: Duration = Duration::from_secs(2);
-
-/// Bytes of one manifest file, at most: 100,000 routes take about 40 MB.
-const FILE_MOST: u64 = 256 * 1024 * 1024;
+use folder::Folder;
+use kubernetes::Kubernetes;
 
 /// Why there are no routes at all.
 #[derive(Debug, thiserror::Error)]
@@ -36,164 +31,58 @@ pub enum SourceError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// There is neither a kubeconfig nor a service account.
+    #[error(
+        "--routes kubernetes needs an API server: {0}; run in a pod with a service account, or set KUBECONFIG"
+    )]
+    NoCluster(#[from] kube::config::InferConfigError),
+    /// What the kubeconfig says cannot be used.
+    #[error("the API server cannot be spoken to: {0}")]
+    Client(#[from] kube::Error),
 }
 
-/// The manifests of a folder, or of one file.
-pub(crate) struct Source {
-    path: PathBuf,
-    files: BTreeMap<PathBuf, Followed>,
-    generation: u64,
-    /// Something was read that the table in force does not know: also what was read before a file that could not be, and
-    /// at first an empty folder.
-    unapplied: bool,
-}
-
-struct Followed {
-    mark: Mark,
-    text: Arc<str>,
-    /// What the text holds; read once, however often other files change.
-    file: manifest::File,
-    /// What the last text that was YAML holds, where the present one is not.
-    good: Option<manifest::File>,
-}
-
-/// By what a changed file is told from an unchanged one without reading it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    length: u64,
-    modified: Option<SystemTime>,
+/// Where the routes come from.
+pub(crate) enum Source {
+    Folder(Folder),
+    Kubernetes(Box<Kubernetes>),
 }
 
 impl Source {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, files: BTreeMap::new(), generation: 0, unapplied: true }
+    /// Finds the source, without asking it anything yet.
+    pub(crate) async fn find(config: &Config) -> Result<Self, SourceError> {
+        Ok(match &config.routes {
+            Routes::Path(path) => Self::Folder(Folder::new(path.clone())),
+            Routes::Kubernetes(published) => {
+                Self::Kubernetes(Box::new(Kubernetes::find(published, config.state_dir.as_deref()).await?))
+            }
+        })
     }
 
-    /// Reads what has changed, and puts the table that follows in force. Blocks on files.
-    pub(crate) fn update(&mut self, proxy: &Proxy) -> Result<(), SourceError> {
-        self.read()?;
-        if std::mem::take(&mut self.unapplied) {
-            self.apply(proxy);
+    /// Puts in force what is there without waiting for anybody: the folder, or the last good table.
+    pub(crate) fn begin(&mut self, proxy: &Proxy) -> Result<(), SourceError> {
+        match self {
+            Self::Folder(folder) => folder.update(proxy),
+            Self::Kubernetes(kubernetes) => {
+                kubernetes.begin(proxy);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    /// Reads what has changed since the last look.
-    fn read(&mut self) -> Result<(), SourceError> {
-        let unreadable =
-            |path: &Path, cause| SourceError::Unreadable { path: path.display().to_string(), cause };
-        let found = list(&self.path).map_err(|cause| unreadable(&self.path, cause))?;
-        let before = self.files.len();
-        self.files.retain(|path, _| found.contains_key(path));
-        self.unapplied |= self.files.len() != before;
-        for (path, mark) in found {
-            let known = self.files.get(&path);
-            let recent =
-                mark.modified.and_then(|time| time.elapsed().ok()).is_none_or(|age| age < TIME_RESOLUTION);
-            if known.is_some_and(|known| known.mark == mark) && !recent {
-                continue;
-            }
-            let text: Arc<str> = match std::fs::read(&path) {
-                Ok(bytes) => String::from_utf8_lossy(&bytes).into(),
-                // Replaced between the listing and the reading: the next look finds it.
-                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(cause) => return Err(unreadable(&path, cause)),
-            };
-            if let Some(known) = self.files.get_mut(&path).filter(|known| known.text == text) {
-                known.mark = mark;
-                continue;
-            }
-            self.unapplied = true;
-            let file = manifest::read(&path.display().to_string(), &text);
-            if let Some(problem) = &file.fatal {
-                tracing::error!(%problem, "a file is not YAML; if it ever was, its last good content stays in force");
-            }
-            let before = self.files.remove(&path).map(|known| known.good.unwrap_or(known.file));
-            let good = before.filter(|before| before.fatal.is_none() && file.fatal.is_some());
-            self.files.insert(path, Followed { mark, text, file, good });
+    /// Follows the source for ever.
+    pub(crate) async fn follow(self, proxy: Arc<Proxy>) {
+        match self {
+            Self::Folder(folder) => folder::follow(proxy, folder).await,
+            Self::Kubernetes(kubernetes) => kubernetes.follow(proxy).await,
         }
-        Ok(())
-    }
-
-    fn apply(&mut self, proxy: &Proxy) {
-        let fatal: Vec<_> = self.files.values().filter_map(|followed| followed.file.fatal.clone()).collect();
-        let readable = |followed: &Followed| {
-            let present = followed.file.fatal.is_none().then_some(&followed.file);
-            present.or(followed.good.as_ref()).cloned()
-        };
-        let files: Vec<_> = self.files.values().filter_map(readable).collect();
-        let files_read = files.len();
-        let manifests = Manifests::from_files(files);
-        let compiled = compile(&manifests.routes, &manifests.references, &STANDALONE);
-        let accepted: HashSet<_> =
-            compiled.reports.iter().filter(|report| report.accepted).map(|report| &report.object).collect();
-        let rejected = |diagnostic: &Diagnostic| {
-            let in_force = diagnostic.object.as_ref().is_some_and(|object| accepted.contains(object));
-            diagnostic.severity == Severity::Error && !in_force
-        };
-        let diagnosed = manifests.diagnose(&compiled.reports);
-        let problems: Vec<Problem> = fatal
-            .iter()
-            .chain(&manifests.problems)
-            .chain(&diagnosed)
-            .map(|diagnostic| problem(diagnostic, rejected(diagnostic)))
-            .collect();
-
-        let errors = problems.iter().any(|problem| problem.severity == "error");
-        let result = match (errors, fatal.is_empty()) {
-            (_, false) => "failure",
-            (true, true) => "partial",
-            (false, true) => "success",
-        };
-        for problem in &problems {
-            let Problem { severity, location, object, field, message, .. } = problem;
-            match *severity {
-                "error" => tracing::error!(location, object, field, "{message}"),
-                "warning" => tracing::warn!(location, object, field, "{message}"),
-                _ => tracing::debug!(location, object, field, "{message}"),
-            }
-        }
-        if self.generation == 0 && !fatal.is_empty() && files_read == 0 {
-            // There never was a table, and this is none: not ready, but the reason is told.
-            proxy.active.store(Arc::new(Active::new(0, compiled.table, problems, &proxy.metrics)));
-            proxy.metrics.reloads.get_or_create(&ResultLabel { result }).inc();
-            return;
-        }
-        self.generation += 1;
-        let active = Active::new(self.generation, compiled.table, problems, &proxy.metrics);
-        put_in_force(proxy, active, result);
-    }
-}
-
-/// Follows the source for ever.
-pub(crate) async fn follow(proxy: Arc<Proxy>, mut source: Source) {
-    let mut complaint = None;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let looking = Arc::clone(&proxy);
-        let looked = tokio::task::spawn_blocking(move || {
-            let result = source.update(&looking).map_err(|error| error.to_string());
-            (source, result)
-        });
-        let Ok((back, result)) = looked.await else { return };
-        source = back;
-        let error = result.err();
-        if let Some(error) = &error
-            && complaint.as_ref() != Some(error)
-        {
-            tracing::error!(error, "the last good table stays in force");
-            proxy.metrics.reloads.get_or_create(&ResultLabel { result: "failure" }).inc();
-        }
-        complaint = error;
     }
 }
 
 fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
     let metrics = &proxy.metrics;
     let routes = active.table.routes().count();
-    let (generation, digest) = (active.generation, active.table.digest().to_owned());
     metrics.reloads.get_or_create(&ResultLabel { result }).inc();
-    metrics.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    metrics.generation.set(i64::try_from(active.generation).unwrap_or(i64::MAX));
     metrics.routes.set(i64::try_from(routes).unwrap_or(i64::MAX));
     metrics.problems.set(i64::try_from(active.problems.len()).unwrap_or(i64::MAX));
     let seconds = proxy.clock.now().since(isr_cache::Timestamp(0)).as_secs_f64();
@@ -201,55 +90,10 @@ fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
     let active = Arc::new(active);
     proxy.active.store(Arc::clone(&active));
     proxy.slots.keep_only(|backend| active.table.routes().any(|route| route.backend.name == backend));
-    tracing::info!(generation, routes, digest, "the route table is in force");
-}
-
-/// The manifest files: the path itself, or the `*.yaml`, `*.yml` and `*.json` in it.
-fn list(path: &Path) -> std::io::Result<BTreeMap<PathBuf, Mark>> {
-    let mut found = BTreeMap::new();
-    let root = std::fs::metadata(path)?;
-    if root.is_file() {
-        found.insert(path.to_owned(), mark(path, &root)?);
-        return Ok(found);
-    }
-    for entry in std::fs::read_dir(path)? {
-        let path = entry?.path();
-        let named = path.file_name().is_some_and(|name| manifest::is_manifest(&name.to_string_lossy()));
-        if !named {
-            continue;
-        }
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {
-                found.insert(path.clone(), mark(&path, &metadata)?);
-            }
-            Ok(_) => {}
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(cause),
-        }
-    }
-    Ok(found)
-}
-
-fn mark(path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<Mark> {
-    if metadata.len() > FILE_MOST {
-        let (length, most) = (metadata.len(), FILE_MOST);
-        let message = format!("{} has {length} bytes; at most {most} are read", path.display());
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(Mark { length: metadata.len(), modified: metadata.modified().ok() })
-}
-
-fn problem(diagnostic: &Diagnostic, rejected: bool) -> Problem {
-    Problem {
-        severity: match diagnostic.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        },
-        location: format!("{}:{}", diagnostic.file, diagnostic.line),
-        object: diagnostic.object.as_ref().map(ToString::to_string).unwrap_or_default(),
-        field: diagnostic.field.clone(),
-        message: diagnostic.message.clone(),
-        rejected,
-    }
+    tracing::info!(
+        generation = active.generation,
+        routes,
+        digest = active.digest,
+        "the route table is in force"
+    );
 }

@@ -72,6 +72,12 @@ pub enum BadIndex {
 }
 
 impl Index {
+    /// The index of a table that consists of these.
+    pub fn of(generation: u64, shared_hosts: bool, shards: Vec<String>, origin_tokens: Vec<String>) -> Self {
+        let digest = digest(FORMAT, shared_hosts, &shards, &origin_tokens);
+        Self { format: FORMAT, generation, digest, shared_hosts, shards, origin_tokens }
+    }
+
     /// Reads an index and checks that it is whole.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadIndex> {
         #[derive(Deserialize)]

@@ -57,6 +57,13 @@ pub struct HostRoutes {
     wider: Vec<usize>,
 }
 
+impl Default for RouteTable {
+    /// No routes.
+    fn default() -> Self {
+        Self::new(Vec::new(), false)
+    }
+}
+
 impl RouteTable {
     /// Which route answers. `host` and `path` are those of a [`crate::Target`].
     ///

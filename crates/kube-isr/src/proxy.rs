@@ -1,6 +1,5 @@
 //! `kube-isr proxy`: what was typed becomes what the proxy is told.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use isr_proxy::{Config, Limits, Scheme, Server, Tls};
-use tokio::signal::unix::{SignalKind, signal};
+use isr_proxy::{Config, Limits, Published, Routes, Scheme, Server, Tls};
 
+use crate::process::{announce, duration, end};
 use crate::telemetry::{self, LogFormat};
 
 /// Serve pages from the cache, and render them behind the visitors' backs.
@@ -23,9 +22,21 @@ use crate::telemetry::{self, LogFormat};
 )]
 #[allow(clippy::doc_markdown, reason = "these are the help text, not Markdown")]
 pub(crate) struct ProxyArgs {
-    /// Folder of manifests (*.yaml), or one file of them
+    /// Folder of manifests (*.yaml), or one file of them; or the word kubernetes: what the operator publishes
     #[arg(long, value_name = "DIR_OR_FILE", env = "KUBE_ISR_ROUTES")]
     routes: PathBuf,
+
+    /// With --routes kubernetes: the namespace of the installation. Default: that of the service account
+    #[arg(long, value_name = "NAME", env = "KUBE_ISR_NAMESPACE")]
+    namespace: Option<String>,
+
+    /// With --routes kubernetes: the name of the installation
+    #[arg(long, value_name = "NAME", default_value = "kube-isr", env = "KUBE_ISR_INSTALLATION")]
+    installation: String,
+
+    /// Folder for what outlives the process: the last good table, for a start without an API server
+    #[arg(long, value_name = "DIR", env = "KUBE_ISR_STATE_DIR")]
+    state_dir: Option<PathBuf>,
 
     /// Where visitors connect: HTTP/1.1, and HTTP/2 by prior knowledge
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "KUBE_ISR_LISTEN")]
@@ -127,8 +138,7 @@ pub(crate) fn run(args: ProxyArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let end = end()?;
     let server = Server::bind(config).await?;
     let addresses = server.addresses()?;
     announce("proxy", "http", addresses.plain)?;
@@ -136,22 +146,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         announce("tls", "https", tls)?;
     }
     announce("admin", "http", addresses.admin)?;
-    server
-        .run(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await;
+    server.run(end).await;
     Ok(())
-}
-
-/// Scripts that start a proxy on port 0 read where it is.
-fn announce(what: &str, scheme: &str, address: SocketAddr) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{what} listening on {scheme}://{address}")?;
-    out.flush()
 }
 
 fn config(args: ProxyArgs) -> Config {
@@ -165,7 +161,12 @@ fn config(args: ProxyArgs) -> Config {
         (Some(PublicScheme::Http), _) | (None, None) => Scheme::Http,
     };
     Config {
-        routes: args.routes,
+        routes: if args.routes.as_os_str() == "kubernetes" {
+            Routes::Kubernetes(Published { namespace: args.namespace, installation: args.installation })
+        } else {
+            Routes::Path(args.routes)
+        },
+        state_dir: args.state_dir,
         listen: args.listen,
         tls,
         admin: args.admin,
@@ -186,9 +187,4 @@ fn config(args: ProxyArgs) -> Config {
             drain: args.drain_timeout,
         },
     }
-}
-
-/// A time as in the manifests: `30s`, `1m30s`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
-    isr_routes::parse_duration(text).ok_or_else(|| format!("{text} is not a time; write 30s, 1m30s or 500ms"))
 }

@@ -21,7 +21,7 @@ impl Item {
 
 /// Distributes items to buckets of at most `most` bytes each, if no single item is bigger. No bucket is empty.
 pub(super) fn fill(mut items: Vec<Item>, most: usize) -> Vec<Vec<Item>> {
-    items.sort_by(|one, other| one.place.cmp(&other.place));
+    items.sort_by_key(|item| item.place);
     let mut buckets = Vec::new();
     split(items, 0, most, &mut buckets);
     buckets

@@ -15,10 +15,17 @@ use crate::token::OriginToken;
 /// A shard that was read. Kept by who follows an installation, so that only changed shards are read again.
 #[derive(Debug)]
 pub struct Shard {
+    name: String,
     /// The routes, with the name of the origin token of each that has one.
-    routes: Vec<(Arc<Route>, Option<String>)>,
+    routes: Vec<Read>,
     rejected: Vec<Rejected>,
 }
+
+/// A route, and the name of its origin token.
+type Read = (Arc<Route>, Option<String>);
+
+/// The name of a route, as far as it could be read, and why the route could not.
+type Unread = (Option<ObjectRef>, String);
 
 /// A route that this version cannot put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +64,11 @@ struct Whole<'a> {
 }
 
 impl Shard {
-    /// Reads the shard of this name; `None` if the bytes are not the ones that the name stands for.
-    pub fn parse(name: &str, bytes: &[u8]) -> Option<Self> {
-        if shard_name(bytes) != name {
-            return None;
-        }
-        let mut shard = Self { routes: Vec::new(), rejected: Vec::new() };
-        let reject = |object, message| Rejected { object, shard: name.to_owned(), message };
+    /// Reads a shard. Its name follows from its bytes: damaged ones make another shard, which no index names.
+    pub fn parse(bytes: &[u8]) -> Self {
+        let name = shard_name(bytes);
+        let mut shard = Self { name: name.clone(), routes: Vec::new(), rejected: Vec::new() };
+        let reject = |object, message| Rejected { object, shard: name.clone(), message };
         match serde_json::from_slice::<Whole<'_>>(bytes) {
             Ok(whole) if whole.format > FORMAT => {
                 let message = format!(
@@ -82,11 +87,16 @@ impl Shard {
             }
             Err(error) => shard.rejected.push(reject(None, format!("the shard is unreadable: {error}."))),
         }
-        Some(shard)
+        shard
+    }
+
+    /// The hexadecimal SHA-256 of its bytes.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
-fn route(raw: &RawValue) -> Result<(Arc<Route>, Option<String>), (Option<ObjectRef>, String)> {
+fn route(raw: &RawValue) -> Result<Read, Unread> {
     #[derive(Deserialize)]
     struct Named {
         id: String,
@@ -128,7 +138,7 @@ pub fn assemble<'s>(
     }
     let mut routes = Vec::with_capacity(shards.iter().map(|shard| shard.routes.len()).sum());
     let mut rejected = Vec::new();
-    for (shard, name) in shards.into_iter().zip(&index.shards) {
+    for shard in shards {
         rejected.extend(shard.rejected.iter().cloned());
         for (route, token) in &shard.routes {
             let Some(token) = token else {
@@ -144,7 +154,7 @@ pub fn assemble<'s>(
                         .id
                         .split_once('/')
                         .map(|(namespace, name)| ObjectRef::route(namespace, name)),
-                    shard: name.clone(),
+                    shard: shard.name.clone(),
                     message: "its origin token is not named by the index.".into(),
                 }),
             }

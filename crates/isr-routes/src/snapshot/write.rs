@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::bucket::{self, Item};
 use super::form::Form;
-use super::{FORMAT, Index, SPLIT_ABOVE, digest, hex, shard_name};
+use super::{Index, SPLIT_ABOVE, hex, shard_name};
 use crate::table::RouteTable;
 use crate::token::OriginToken;
 
@@ -70,14 +70,7 @@ pub fn write(table: &RouteTable, shared_hosts: bool, salt: &Salt) -> Snapshot {
         .collect();
     let names: Vec<String> = shards.iter().map(|(name, _)| name.clone()).collect();
     let tokens: Vec<String> = origin_tokens.keys().cloned().collect();
-    let index = Index {
-        format: FORMAT,
-        generation: 0,
-        digest: digest(FORMAT, shared_hosts, &names, &tokens),
-        shared_hosts,
-        shards: names,
-        origin_tokens: tokens,
-    };
+    let index = Index::of(0, shared_hosts, names, tokens);
     Snapshot { index, shards: shards.into_iter().collect(), origin_tokens, fingerprints }
 }
 
