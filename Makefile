@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-suites test-nextjs tools crds
+.PHONY: help run check lint test test-unit test-reloads test-api test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -31,11 +31,34 @@ test: tools ## Everything
 	$(MAKE) lint
 	$(MAKE) test-unit
 	$(MAKE) test-reloads
+	$(MAKE) test-api
+	$(MAKE) test-chart
 	$(MAKE) test-suites
 	$(MAKE) test-nextjs
 
 test-reloads: ## 200 reloads of 10,000 routes under load (the debug build does 20)
 	cargo test --release -p kube-isr --test proxy reloads_under_load
+
+test-api: ## The operator against a real API server (Go modules, built once)
+	tests/cluster/build >/dev/null
+	cargo test -p kube-isr --features external-suites --test api
+
+test-chart: ## The Helm chart: lints, schemas, alerts, and a real API server (Go modules, built once)
+	tests/cluster/build >/dev/null
+	tests/chart/tools/build >/dev/null
+	cargo test -p kube-isr --features external-suites --test chart
+
+kind-up: ## A cluster of kind with Traefik in front, and the images of this checkout in it
+	tests/kind/up
+	$(MAKE) image
+	tests/kind/load kube-isr:dev kube-isr-example-origin:dev
+
+kind-down: ## The end of that cluster, and of the Docker engine if it was started for it
+	tests/kind/down
+
+e2e: kind-up ## Everything together, on kind
+	. tests/kind/env && export PATH=$$(tests/kind/build):$$(tests/chart/tools/build):$$PATH && \
+	  cargo test -p kube-isr --features external-suites --test e2e -- --nocapture
 
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 	cargo test -p kube-isr --features external-suites --test cache_tests -- --nocapture
@@ -43,8 +66,33 @@ test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 test-nextjs: ## A real Next.js application behind the proxy (npm)
 	cargo test -p kube-isr --features external-suites --test nextjs -- --nocapture
 
-crds: ## Write crds/ anew from the Rust types
-	cargo run --quiet -p kube-isr -- crd > crds/isrroutes.yaml
+crds: ## Write the CustomResourceDefinition anew from the Rust types
+	UPDATE=1 cargo test --quiet -p kube-isr --test crd
+
+chart: ## Write the chart's values.yaml, its README's table and the renderings that tests compare with
+	$$(tests/chart/tools/build)/values charts/kube-isr
+	UPDATE=1 cargo test --quiet -p kube-isr --features external-suites --test chart renders
+
+# The architecture by the name that images have for it, and by Rust's.
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
+TRIPLE = $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-musl
+IMAGE ?= kube-isr:dev
+# Names of functions stay, for backtraces; lines do not.
+image-files: export CARGO_PROFILE_RELEASE_STRIP = debuginfo
+export CC_aarch64_unknown_linux_musl ?= aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER ?= rust-lld
+
+image-files: ## Build the static programs that images are made of: ARCH=amd64 or arm64
+	rustup target add $(TRIPLE)
+	cargo build --release --target $(TRIPLE) -p kube-isr -p example-origin
+	rm -rf target/image/$(ARCH) && mkdir -p target/image/$(ARCH)/kube-isr target/image/$(ARCH)/example-origin
+	cp target/$(TRIPLE)/release/kube-isr target/image/$(ARCH)/kube-isr/
+	ln -s kube-isr target/image/$(ARCH)/kube-isr/kubectl-isr
+	cp target/$(TRIPLE)/release/example-origin target/image/$(ARCH)/example-origin/
+
+image: image-files ## Build the images kube-isr:dev and kube-isr-example-origin:dev (Docker)
+	DOCKER_BUILDKIT=0 docker build --quiet --build-arg TARGETARCH=$(ARCH) --tag $(IMAGE) .
+	DOCKER_BUILDKIT=0 docker build --quiet --build-arg TARGETARCH=$(ARCH) --tag kube-isr-example-origin:dev --file examples/origin/Dockerfile .
 
 tools: ## Install what the tests need: compiler packages, Node.js, cargo-deny
 	@tests/install-tools

@@ -1,1 +1,18 @@
-//! The operator and proxies against a real API server.
+//! The operator and proxies against a real API server: what is applied is what is served, and the status tells the
+//! truth about it.
+//!
+//! Each test has a control plane of its own ([`control_plane`]), an operator with exactly the rights that
+//! `charts/kube-isr/rbac/` gives it, and proxies as real processes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "the kit says `pub` for what it offers to the suites")]
+
+#[allow(dead_code, unused_imports, reason = "the kit offers more than these tests take")]
+#[path = "../support/support.rs"]
+mod support;
+
+mod conditions;
+mod control_plane;
+mod installation;
+mod lifecycle;
+mod privileges;
+mod rivals;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "the kit says `pub` for what it offers to the suites")]
 
+#[allow(dead_code, reason = "the kit offers more than these tests take")]
 #[path = "../support/support.rs"]
 mod support;
 

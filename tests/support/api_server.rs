@@ -63,7 +63,8 @@ impl ApiServer {
                 }
                 let state = Arc::clone(&serving);
                 tokio::spawn(async move {
-                    let service = service_fn(|request| std::future::ready(answer(Arc::clone(&state), &request)));
+                    let service =
+                        service_fn(|request| std::future::ready(answer(Arc::clone(&state), &request)));
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
                 });

@@ -43,6 +43,12 @@ impl Route {
         self
     }
 
+    /// Another namespace.
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
     /// One more hostname; the usual host counts only when none is given.
     pub fn host(mut self, host: &str) -> Self {
         self.hostnames.push(host.to_owned());
@@ -108,6 +114,11 @@ impl Route {
 
     /// The manifests of this route for a backend on this port, as one YAML file.
     pub fn yaml(&self, port: u16) -> String {
+        self.objects(port).iter().map(yaml).collect::<Vec<_>>().join("---\n")
+    }
+
+    /// The manifests of this route for a backend on this port.
+    pub fn objects(&self, port: u16) -> Vec<Value> {
         let mut spec = self.spec.clone();
         let hostnames =
             if self.hostnames.is_empty() { vec![HOST.to_owned()] } else { self.hostnames.clone() };
@@ -128,7 +139,7 @@ impl Route {
             })
         });
         documents.extend(secrets);
-        documents.iter().map(yaml).collect::<Vec<_>>().join("---\n")
+        documents
     }
 
     fn merge(mut self, field: &str, key: &str, reference: &Value) -> Self {

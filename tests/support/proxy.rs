@@ -1,7 +1,7 @@
 //! The product's own binary, in front of an origin.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,7 @@ pub struct Launch {
     routes: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, PathBuf)>,
+    admin: IpAddr,
 }
 
 impl Launch {
@@ -89,6 +90,12 @@ impl Launch {
         self
     }
 
+    /// Has its admin endpoints on this address instead of loopback.
+    pub fn admin_on(mut self, address: IpAddr) -> Self {
+        self.admin = address;
+        self
+    }
+
     /// Reads the manifests from here instead of the folder.
     pub fn routes(mut self, path: PathBuf) -> Self {
         self.routes = path;
@@ -108,7 +115,9 @@ impl Launch {
     /// Starts the proxy and waits only until it has its ports.
     pub async fn start_unready(self) -> Proxy {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kube-isr"))
-            .args(["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--routes"])
+            .args(["proxy", "--listen", "127.0.0.1:0", "--admin"])
+            .arg(SocketAddr::new(self.admin, 0).to_string())
+            .arg("--routes")
             .arg(&self.routes)
             .args(&self.arguments)
             .env_remove("RUST_LOG")
@@ -166,12 +175,23 @@ impl Proxy {
 
     /// A proxy over a folder, not started yet.
     pub fn with(folder: Folder) -> Launch {
-        Launch { routes: folder.path(), folder, arguments: Vec::new(), environment: Vec::new() }
+        Launch {
+            routes: folder.path(),
+            folder,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            admin: Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     /// Where visitors connect.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the admin endpoints are.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
     }
 
     /// Where visitors connect with TLS.
@@ -261,9 +281,14 @@ impl Proxy {
 
     /// Asks it to end in good order (SIGTERM).
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]).status();
-        assert!(status.expect("sh").success(), "the proxy was there to be asked to end");
+        let status = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id]).status();
+        assert!(status.expect("sh").success(), "the proxy was there to get SIG{name}");
     }
 
     /// Waits until the process has ended.
@@ -283,7 +308,7 @@ impl Drop for Proxy {
 }
 
 /// Collects what a child writes, as it writes it: a full pipe would stop the child.
-fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+pub fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let sink = text.clone();
     std::thread::spawn(move || {

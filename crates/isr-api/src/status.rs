@@ -34,7 +34,7 @@ pub mod condition {
 
 /// The reasons of an `IsrRoute`'s conditions.
 pub mod reason {
-    /// Nobody has looked at the route yet.
+    /// Nobody has looked at the route yet, or not every proxy serves it yet.
     pub const PENDING: &str = "Pending";
     /// `Accepted=True`.
     pub const ACCEPTED: &str = "Accepted";
@@ -48,8 +48,16 @@ pub mod reason {
     pub const BACKEND_NOT_FOUND: &str = "BackendNotFound";
     /// `ResolvedRefs=False`: the Secret or its key does not exist.
     pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
+    /// `ResolvedRefs=False`: the operator is not allowed to read the Secret, or the API server fails to show it.
+    pub const SECRET_NOT_READABLE: &str = "SecretNotReadable";
     /// `ResolvedRefs=False`: the Secret's value cannot serve as a token.
     pub const INVALID_TOKEN: &str = "InvalidToken";
+    /// `Programmed=False`: the route is in no table.
+    pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// `Programmed=False`: a proxy cannot put the route in force.
+    pub const REJECTED_BY_PROXY: &str = "RejectedByProxy";
+    /// `Programmed=Unknown`: there is no proxy to ask.
+    pub const NO_READY_PROXIES: &str = "NoReadyProxies";
     /// `Programmed=True`.
     pub const PROGRAMMED: &str = "Programmed";
     /// `Ready=True`.

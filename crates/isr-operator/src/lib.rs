@@ -1,1 +1,160 @@
-//! The control plane: watch, compile, publish, acknowledge, report.
+//! The control plane: it turns the `IsrRoute`s of a cluster into the table that the proxies serve, and says in their
+//! status what is in force.
+//!
+//! ```text
+//! watches ─▶ world ─▶ reconcile ── compile ─▶ publish ─▶ ConfigMaps, one Secret ─▶ proxies
+//!                        ▲  │                                                       │
+//!            secrets ────┘  └─▶ Declared ─▶ settle ◀─────── /configz ───────────────┘
+//!                                             └─▶ status, events
+//! ```
+//!
+//! * [`watches`] says which objects are watched, [`follow`] watches them, [`world`] keeps of them what is needed.
+//! * [`reconcile`] looks at the whole world whenever anything changed: it reads the [`secrets`] that routes name, compiles
+//!   with the function that `kube-isr check` uses, and [`publish`]es.
+//! * [`settle`] asks every ready proxy what it serves, and writes conditions and events from the answers.
+//! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
+//! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once.
+//!
+//! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
+//! `secrets::schedule`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
+//!
+//! **Invariants.** Nothing is published from a world that is not completely known. Nothing is written that would change
+//! nothing. Nothing is written by a process that does not hold the Lease at that moment. What cannot be read, reached or
+//! written leaves in force what is in force. Tokens are in memory and in the one Secret that is for them, nowhere else.
+
+mod acknowledge;
+mod admin;
+mod conditions;
+mod config;
+mod debounce;
+mod declared;
+mod failure;
+mod follow;
+mod ingress;
+mod lease;
+mod metrics;
+mod object;
+mod publish;
+mod reconcile;
+mod secrets;
+mod settle;
+mod watches;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+pub use config::Config;
+pub use lease::LeaseError;
+
+use crate::config::Names;
+pub(crate) use crate::declared::{Declared, DeclaredRoute};
+use crate::lease::{Leadership, Lease};
+use crate::metrics::Metrics;
+
+/// What every task of the operator is given. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) config: Arc<Config>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) leadership: Leadership,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// An operator whose admin address is bound.
+pub struct Operator {
+    context: Context,
+    lease: Lease,
+    admin: TcpListener,
+}
+
+/// Why an operator does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// No kubeconfig and no service account.
+    #[error("no API server is known: {0}; set KUBECONFIG, or run in a pod with a service account")]
+    Infer(#[source] kube::config::InferConfigError),
+    /// What the kubeconfig says cannot be used.
+    #[error("the API server cannot be spoken to: {0}")]
+    Client(#[source] kube::Error),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// Somebody else writes.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+}
+
+impl Operator {
+    /// Finds the API server, without asking it anything, and binds the admin address.
+    pub async fn bind(config: Config) -> Result<Self, OperatorError> {
+        let cluster = kube::Config::infer().await.map_err(OperatorError::Infer)?;
+        let namespace = config.namespace.clone().unwrap_or_else(|| cluster.default_namespace.clone());
+        let client = Client::try_from(cluster).map_err(OperatorError::Client)?;
+        let admin = TcpListener::bind(config.admin)
+            .await
+            .map_err(|cause| OperatorError::Bind { address: config.admin, cause })?;
+        let names = Names { namespace, installation: config.installation.clone() };
+        let (lease, leadership) = lease::new();
+        let context = Context {
+            client,
+            config: Arc::new(config),
+            names: Arc::new(names),
+            leadership,
+            metrics: Arc::new(Metrics::new()),
+        };
+        Ok(Self { context, lease, admin })
+    }
+
+    /// Where the admin endpoints are; with port 0 the system has chosen.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Works until `shutdown`, then stops writing and releases the Lease. A Lease that is lost is an error: by then
+    /// nothing writes any more, and the process should end.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), OperatorError> {
+        let Self { context, lease, admin } = self;
+        let (sender, declared) = watch::channel(None);
+        let mut tasks = JoinSet::new();
+        let world = watches::begin(&context, &mut tasks);
+        tasks.spawn(admin::serve(context.clone(), Arc::clone(&world), admin));
+        tasks.spawn(reconcile::run(context.clone(), Arc::clone(&world), sender));
+        tasks.spawn(settle::run(context.clone(), declared, world.proxies()));
+        tasks.spawn(ingress::run(context.clone(), world.proxies(), world.namespaces()));
+        tokio::pin!(shutdown);
+        // Who does not know everything yet takes no Lease from who does.
+        tokio::select! {
+            () = world.listed() => {}
+            () = &mut shutdown => {
+                tasks.shutdown().await;
+                return Ok(());
+            }
+        }
+        let (release, released) = oneshot::channel();
+        let held = lease.hold(context, released);
+        tokio::pin!(held);
+        tokio::select! {
+            lost = &mut held => {
+                tasks.shutdown().await;
+                return Ok(lost?);
+            }
+            () = &mut shutdown => {}
+        }
+        // Nothing may write once the Lease is somebody else's.
+        tasks.shutdown().await;
+        let _ = release.send(());
+        Ok(held.await?)
+    }
+}

@@ -4,6 +4,7 @@ mod duration;
 mod reference;
 mod rules;
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,22 +53,22 @@ pub struct Compiled {
 ///
 /// Older routes go first (`creationTimestamp`, then `namespace/name`; a route without a timestamp counts as the
 /// youngest): they claim their hosts for their namespace and their paths for themselves.
-pub fn compile(routes: &[IsrRoute], references: &References, options: &Options) -> Compiled {
+pub fn compile<R: Borrow<IsrRoute>>(routes: &[R], references: &References, options: &Options) -> Compiled {
     let mut order: Vec<usize> = (0..routes.len()).collect();
-    order.sort_by_cached_key(|&place| age(&routes[place]));
+    order.sort_by_cached_key(|&place| age(routes[place].borrow()));
 
-    let mut reports: Vec<Report> = routes.iter().map(|route| Report::about(object(route))).collect();
+    let mut reports: Vec<Report> = routes.iter().map(|route| Report::about(object(route.borrow()))).collect();
     let mut claims = Claims::default();
     let mut backends: HashMap<String, Arc<Backend>> = HashMap::new();
     let mut accepted = Vec::with_capacity(routes.len());
     for place in order {
-        let report = &mut reports[place];
-        let Some(mut route) = rules::route(&routes[place], report) else { continue };
+        let (resource, report) = (routes[place].borrow(), &mut reports[place]);
+        let Some(mut route) = rules::route(resource, report) else { continue };
         claims.stake(&mut route, report, options);
         if route.hostnames.is_empty() {
             continue;
         }
-        reference::resolve(&mut route, &routes[place], references, &options.backends, report);
+        reference::resolve(&mut route, resource, references, &options.backends, report);
         // Routes of one backend share it, so that it is one thing to limit and to name.
         route.backend = backends.entry(route.backend.name.clone()).or_insert(route.backend).clone();
         report.accepted = true;

@@ -8,6 +8,9 @@ use std::fmt;
 pub struct References {
     /// The Secrets.
     pub secrets: BTreeMap<(String, String), Secret>,
+    /// Why a Secret that is not among them could not be read, in a phrase that ends in what to do. A Secret
+    /// that is in neither does not exist.
+    pub unreadable: BTreeMap<(String, String), String>,
     /// The Services.
     pub services: BTreeMap<(String, String), Service>,
 }

@@ -20,7 +20,7 @@ mod write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use read::{Assembled, Missing, Rejected, Shard, assemble};
+pub use read::{Assembled, Missing, Rejected, Shard, assemble, fingerprints};
 pub use write::{Fingerprint, Salt, Snapshot, write};
 
 /// The format that this version writes, and the newest that it reads.

@@ -2,8 +2,10 @@
 #![allow(clippy::doc_markdown)] // doc comments here are help texts, and backticks do not belong there
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use isr_routes::{Backends, Options};
 
 /// Incremental Static Regeneration for any web application.
 #[derive(Debug, Parser)]
@@ -17,6 +19,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Proxy(Box<crate::proxy::ProxyArgs>),
+    Operator(Box<crate::operator::OperatorArgs>),
     /// Say what is wrong with manifests, and what to write instead
     #[command(after_help = "\
 Example:
@@ -30,6 +33,14 @@ Exit code: 0 if everything that the manifests ask for would be in force, 1 if no
 Example:
   $ kube-isr explain http://shop.example.com/blog-posts/1 --routes routes/ -H 'RSC: 1'")]
     Explain(ExplainArgs),
+    /// Ask URLs until all of them have answered 2xx
+    #[command(after_help = "\
+Example:
+  $ kube-isr probe http://127.0.0.1:9090/readyz
+  http://127.0.0.1:9090/readyz answers 200 OK
+
+Exit code: 0 if all answered so in time, 1 if not, 64 for wrong arguments.")]
+    Probe(ProbeArgs),
     /// Print the CustomResourceDefinition of IsrRoute
     #[command(after_help = "\
 Example:
@@ -45,9 +56,8 @@ pub(crate) struct CheckArgs {
     /// How to print what is wrong
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// Let routes of several namespaces share a host
-    #[arg(long)]
-    pub(crate) shared_hosts: bool,
+    #[command(flatten)]
+    pub(crate) installation: Installation,
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,9 +70,41 @@ pub(crate) struct ExplainArgs {
     /// A header of the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) installation: Installation,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    /// Such as http://kube-isr-proxy-admin:9090/readyz
+    #[arg(required = true, value_name = "URL", value_parser = crate::probe::target)]
+    pub(crate) urls: Vec<crate::probe::Target>,
+    /// For all of them together
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::process::duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// What the installation is like that the manifests are for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Installation {
     /// Let routes of several namespaces share a host
     #[arg(long)]
     pub(crate) shared_hosts: bool,
+    /// Judge Services as the operator does in a cluster, by their DNS names and without ExternalName
+    #[arg(long)]
+    pub(crate) cluster: bool,
+    /// With --cluster: the DNS domain of the cluster
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", requires = "cluster")]
+    pub(crate) cluster_domain: String,
+}
+
+impl Installation {
+    /// What `compile` is told about it.
+    pub(crate) fn options(&self) -> Options {
+        let domain = self.cluster_domain.clone();
+        let backends = if self.cluster { Backends::Cluster { domain } } else { Backends::Standalone };
+        Options { backends, shared_hosts: self.shared_hosts }
+    }
 }
 
 /// How results are printed.

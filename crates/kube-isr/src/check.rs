@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use isr_routes::manifest::{Diagnostic, Manifests};
-use isr_routes::{Backends, Options, Severity, compile};
+use isr_routes::{Options, Severity, compile};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Output};
@@ -13,7 +13,7 @@ use crate::files;
 /// Prints every problem where it stands, and a summary.
 pub(crate) fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let manifests = files::read(&args.paths)?;
-    let findings = Findings::of(&manifests, args.shared_hosts);
+    let findings = Findings::of(&manifests, &args.installation.options());
     match args.output {
         Output::Text => {
             for problem in &findings.problems {
@@ -32,9 +32,8 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(manifests: &Manifests, shared_hosts: bool) -> Self {
-        let options = Options { backends: Backends::Standalone, shared_hosts };
-        let compiled = compile(&manifests.routes, &manifests.references, &options);
+    fn of(manifests: &Manifests, options: &Options) -> Self {
+        let compiled = compile(&manifests.routes, &manifests.references, options);
         let mut problems = manifests.fatal.clone();
         problems.extend_from_slice(&manifests.problems);
         problems.extend(manifests.diagnose(&compiled.reports));

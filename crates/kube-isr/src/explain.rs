@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use isr_routes::{Answer, Backend, Backends, Explanation, Options, Page, compile, describe_policy, explain};
+use isr_routes::{Answer, Backend, Explanation, Page, compile, describe_policy, explain};
 
 use crate::args::ExplainArgs;
 use crate::files;
@@ -12,8 +12,7 @@ use crate::files;
 /// Prints which route answers, and why the others do not.
 pub(crate) fn run(args: &ExplainArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let manifests = files::read(&args.routes)?;
-    let options = Options { backends: Backends::Standalone, shared_hosts: args.shared_hosts };
-    let compiled = compile(&manifests.routes, &manifests.references, &options);
+    let compiled = compile(&manifests.routes, &manifests.references, &args.installation.options());
     let explanation = match explain(&manifests.routes, &compiled, &args.url, &args.headers) {
         Ok(explanation) => explanation,
         Err(wrong) => bail!("{wrong}"),

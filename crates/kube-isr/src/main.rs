@@ -8,6 +8,9 @@ mod check;
 mod crd;
 mod explain;
 mod files;
+mod operator;
+mod probe;
+mod process;
 mod proxy;
 mod telemetry;
 
@@ -44,8 +47,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Proxy(args) => proxy::run(*args),
+        Command::Operator(args) => operator::run(*args),
         Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
         Command::Explain(args) => explain::run(&args, &mut io::stdout().lock()),
+        Command::Probe(args) => probe::run(&args, &mut io::stdout().lock()),
         Command::Crd => crd::run(&mut io::stdout().lock()),
     }
 }

@@ -118,6 +118,33 @@ fn bad_input_is_named_where_it_stands_with_what_to_write() {
     }
 }
 
+/// In a cluster the same manifests are judged as the operator does: by the Service's DNS name, never by where an
+/// `ExternalName` points.
+#[test]
+fn a_cluster_is_judged_as_the_operator_does() {
+    let external = "spec:\n  type: ExternalName\n  externalName: 127.0.0.1\n";
+    assert!(GOOD.contains(external));
+    let in_cluster = GOOD.replacen(external, "spec:\n", 1);
+    let folder = folder(&[("external.yaml", GOOD), ("cluster.yaml", &in_cluster)]);
+
+    let refused = kube_isr(&folder, &["check", "--cluster", "external.yaml"]);
+    assert!(
+        stdout(&refused).contains("of type ExternalName, which could point anywhere"),
+        "{}",
+        stdout(&refused)
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    let good = kube_isr(&folder, &["check", "--cluster", "cluster.yaml"]);
+    assert_eq!(stdout(&good), "2 routes in force, 0 errors, 0 warnings\n");
+    assert_eq!(kube_isr(&folder, &["check", "cluster.yaml"]).status.code(), Some(1));
+
+    let url = "http://shop.example.com/blog-posts/1";
+    let explain =
+        ["explain", url, "--routes", "cluster.yaml", "--cluster", "--cluster-domain", "k8s.internal"];
+    let explained = stdout(&kube_isr(&folder, &explain));
+    assert!(explained.contains("backend   shop/web:3000 at web.shop.svc.k8s.internal:3000"), "{explained}");
+}
+
 #[test]
 fn two_routes_for_one_path_name_the_winner() {
     let copy = GOOD.split("---").next().expect("a document").replace("name: blog-posts", "name: copy");
@@ -179,7 +206,7 @@ fn exit_codes() {
 #[test]
 fn help_teaches_by_example() {
     let folder = folder(&[]);
-    for command in ["check", "explain", "crd"] {
+    for command in ["operator", "check", "explain", "crd"] {
         let help = stdout(&kube_isr(&folder, &[command, "--help"]));
         assert!(help.contains(&format!("$ kube-isr {command}")), "{help}");
     }

@@ -148,7 +148,12 @@ fn bypass_token(namespace: &str, at: &SecretKeyRef, references: &References) -> 
 
 /// The value of a key, without the line end that editors and `echo` leave behind.
 fn secret_value(namespace: &str, at: &SecretKeyRef, references: &References) -> Result<String, Unusable> {
-    let Some(secret) = references.secrets.get(&(namespace.to_owned(), at.name.clone())) else {
+    let name = (namespace.to_owned(), at.name.clone());
+    if let Some(why) = references.unreadable.get(&name) {
+        let wrong = format!("Secret {namespace}/{} cannot be read: {why}", at.name);
+        return Err((reason::SECRET_NOT_READABLE, ".name", wrong));
+    }
+    let Some(secret) = references.secrets.get(&name) else {
         let wrong = format!("Secret {namespace}/{} does not exist: create it, or correct the name", at.name);
         return Err((reason::SECRET_NOT_FOUND, ".name", wrong));
     };

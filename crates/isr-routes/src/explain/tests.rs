@@ -70,7 +70,7 @@ fn a_wildcard_of_another_namespace_is_named() {
 #[test]
 fn what_cannot_be_explained() {
     let options = Options { backends: Backends::Standalone, shared_hosts: false };
-    let compiled = compile(&[], &references(), &options);
+    let compiled = compile::<IsrRoute>(&[], &references(), &options);
     let explain =
         |url: &str, header: &[String]| explain(&[], &compiled, url, header).map(|_| ()).expect_err(url);
     assert_eq!(explain("http://", &[]), BadRequest::Url("http://".into()));

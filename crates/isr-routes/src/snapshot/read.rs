@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::form::Form;
+use super::write::Fingerprint;
 use super::{FORMAT, Index, shard_name};
 use crate::report::ObjectRef;
 use crate::route::Route;
@@ -96,11 +97,23 @@ impl Shard {
     }
 }
 
+/// The fingerprints of the routes of a shard, by `namespace/name`: those that [`write()`](super::write()) gave when it wrote
+/// the shard. Whoever begins to publish anew learns from them what is already in force.
+pub fn fingerprints(bytes: &[u8]) -> impl Iterator<Item = (Arc<str>, Fingerprint)> {
+    let whole: Option<Whole<'_>> = serde_json::from_slice(bytes).ok();
+    let routes = whole.into_iter().flat_map(|whole| whole.routes);
+    routes.filter_map(|raw| {
+        let Named { id } = serde_json::from_str(raw.get()).ok()?;
+        Some((id.into(), Fingerprint::of(raw.get().as_bytes())))
+    })
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
 fn route(raw: &RawValue) -> Result<Read, Unread> {
-    #[derive(Deserialize)]
-    struct Named {
-        id: String,
-    }
     let object = || {
         let named: Named = serde_json::from_str(raw.get()).ok()?;
         let (namespace, name) = named.id.split_once('/')?;

@@ -253,3 +253,11 @@ fn no_secret_is_in_an_index_or_a_shard() {
     let other = write(&compiled(&[typical(0)]).table, false, &Salt([8; 32]));
     assert_ne!(snapshot.origin_tokens.keys().next(), other.origin_tokens.keys().next(), "the salt counts");
 }
+
+#[test]
+fn a_shard_tells_the_fingerprints_of_its_routes() {
+    let routes: Vec<_> = (0..40).map(typical).collect();
+    let snapshot = write(&compiled(&routes).table, false, &SALT);
+    let told: HashMap<_, _> = snapshot.shards.values().flat_map(|bytes| fingerprints(bytes)).collect();
+    assert_eq!(told, snapshot.fingerprints);
+}

@@ -32,6 +32,13 @@ impl fmt::Debug for Salt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
+impl Fingerprint {
+    /// The fingerprint of a route with this written form.
+    pub(super) fn of(form: &[u8]) -> Self {
+        Self(Sha256::digest(form).into())
+    }
+}
+
 /// A table in its written form.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -58,7 +65,7 @@ pub fn write(table: &RouteTable, shared_hosts: bool, salt: &Salt) -> Snapshot {
         });
         // Strings, numbers and lists of them: cannot fail.
         let bytes = serde_json::to_vec(&Form::of(route, origin_token)).unwrap_or_default();
-        fingerprints.insert(Arc::clone(&route.id), Fingerprint(Sha256::digest(&bytes).into()));
+        fingerprints.insert(Arc::clone(&route.id), Fingerprint::of(&bytes));
         items.push(Item::new(&route.id, bytes));
     }
     let shards: Vec<(String, Vec<u8>)> = bucket::fill(items, SPLIT_ABOVE)

@@ -1,0 +1,178 @@
+//! What the status of a route says, as a function of what is known.
+//!
+//! The rule above all others: `Programmed=True` is a sentence about the proxies, and only they can say it.
+
+use isr_api::{IsrRouteStatus, condition, reason};
+use isr_routes::{Condition as Judged, Problem, Report, Severity};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::acknowledge::Acknowledgement;
+
+/// Characters of a message, at most: what people read in a terminal. (The API allows 32,768.)
+const MESSAGE_MOST: usize = 2048;
+
+const TRUE: &str = "True";
+const FALSE: &str = "False";
+const UNKNOWN: &str = "Unknown";
+
+/// What one condition says.
+struct Said {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+/// The status of a route.
+///
+/// `generation` is the `metadata.generation` that was compiled, `before` the status as it is; a condition whose status
+/// does not change keeps the time of its last transition.
+pub(crate) fn status(
+    generation: Option<i64>,
+    report: &Report,
+    acknowledgement: &Acknowledgement,
+    before: Option<&IsrRouteStatus>,
+    now: &Time,
+) -> IsrRouteStatus {
+    let accepted = accepted(report);
+    let resolved = resolved(report);
+    let programmed = programmed(report, acknowledgement);
+    let ready = ready(&[&accepted, &resolved, &programmed]);
+    let all = [
+        (condition::ACCEPTED, accepted),
+        (condition::RESOLVED_REFS, resolved),
+        (condition::PROGRAMMED, programmed),
+        (condition::READY, ready),
+    ];
+    let conditions = all.map(|(name, said)| {
+        let known = before.and_then(|before| find(before, name));
+        let same = known.filter(|known| known.status == said.status);
+        Condition {
+            type_: name.to_owned(),
+            status: said.status.to_owned(),
+            reason: said.reason.to_owned(),
+            message: cut(said.message),
+            observed_generation: generation,
+            last_transition_time: same.map_or_else(|| now.clone(), |same| same.last_transition_time.clone()),
+        }
+    });
+    IsrRouteStatus { observed_generation: generation, conditions: conditions.into() }
+}
+
+/// Whether two statuses say the same to who acts on them. How many proxies a true condition counts, and which of them
+/// a waiting one names, is told when something else is; otherwise each scaling of the proxies would write the status
+/// of every route.
+pub(crate) fn mean_the_same(one: &IsrRouteStatus, other: &IsrRouteStatus) -> bool {
+    one.observed_generation == other.observed_generation
+        && one.conditions.len() == other.conditions.len()
+        && one.conditions.iter().zip(&other.conditions).all(|(one, other)| {
+            let counts_pods = one.type_ == condition::PROGRAMMED || one.type_ == condition::READY;
+            let is_bare =
+                counts_pods && [reason::PROGRAMMED, reason::READY, reason::PENDING].contains(&&*one.reason);
+            (&one.type_, &one.status, &one.reason, one.observed_generation)
+                == (&other.type_, &other.status, &other.reason, other.observed_generation)
+                && (is_bare || one.message == other.message)
+        })
+}
+
+/// A condition of a status.
+pub(crate) fn find<'s>(status: &'s IsrRouteStatus, name: &str) -> Option<&'s Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == name)
+}
+
+fn accepted(report: &Report) -> Said {
+    let warnings = || {
+        let of_route = report.problems.iter().filter(|problem| problem.severity == Severity::Warning);
+        let sentences: Vec<String> = of_route.map(sentence).collect();
+        if sentences.is_empty() {
+            "The route is valid, and its hostnames and path are its own.".to_owned()
+        } else {
+            sentences.join(" ")
+        }
+    };
+    first_error(report, Judged::Accepted).unwrap_or_else(|| Said {
+        status: TRUE,
+        reason: reason::ACCEPTED,
+        message: warnings(),
+    })
+}
+
+fn resolved(report: &Report) -> Said {
+    first_error(report, Judged::ResolvedRefs).unwrap_or_else(|| {
+        if report.accepted {
+            let message = "The Service and the Secrets that the route names can be used.".to_owned();
+            Said { status: TRUE, reason: reason::RESOLVED_REFS, message }
+        } else {
+            let message = "The route is not accepted, so what it names was not looked at.".to_owned();
+            Said { status: UNKNOWN, reason: reason::PENDING, message }
+        }
+    })
+}
+
+fn programmed(report: &Report, acknowledgement: &Acknowledgement) -> Said {
+    let (status, reason, message) = match acknowledgement {
+        _ if !report.accepted => (
+            FALSE,
+            reason::NOT_ACCEPTED,
+            "The route is in no route table, because it is not accepted.".to_owned(),
+        ),
+        Acknowledgement::NoReadyProxies => {
+            let message = "No proxy is ready, so none was asked: look at the proxies' pods.".to_owned();
+            (UNKNOWN, reason::NO_READY_PROXIES, message)
+        }
+        Acknowledgement::Served { ready: 1 } => {
+            (TRUE, reason::PROGRAMMED, "Served by the one ready proxy.".to_owned())
+        }
+        Acknowledgement::Served { ready } => {
+            (TRUE, reason::PROGRAMMED, format!("Served by all {ready} ready proxies."))
+        }
+        Acknowledgement::Pending { ready, serving, example } => {
+            let message = format!("{serving} of {ready} ready proxies serve it; {example}.");
+            (FALSE, reason::PENDING, message)
+        }
+        Acknowledgement::Rejected { pod, message } => {
+            (FALSE, reason::REJECTED_BY_PROXY, format!("{pod} cannot put it in force: {message}"))
+        }
+    };
+    Said { status, reason, message }
+}
+
+/// What a person waits for: true if all is, else what the first says that is not.
+fn ready(others: &[&Said]) -> Said {
+    match others.iter().find(|said| said.status != TRUE) {
+        None => Said {
+            status: TRUE,
+            reason: reason::READY,
+            message: others.last().map(|programmed| programmed.message.clone()).unwrap_or_default(),
+        },
+        Some(said) => Said { status: said.status, reason: said.reason, message: said.message.clone() },
+    }
+}
+
+fn first_error(report: &Report, judged: Judged) -> Option<Said> {
+    let mut errors = report
+        .problems
+        .iter()
+        .filter(|problem| problem.condition == judged && problem.severity == Severity::Error);
+    let first = errors.next()?;
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!(" (And {more} more: see `kube-isr check`.)"),
+    };
+    Some(Said { status: FALSE, reason: first.reason, message: sentence(first) + &more })
+}
+
+/// `spec.path: …` as a sentence.
+fn sentence(problem: &Problem) -> String {
+    let end = if problem.message.ends_with(['.', '!', '?', '`']) { "" } else { "." };
+    format!("{}: {}{end}", problem.field, problem.message)
+}
+
+fn cut(message: String) -> String {
+    if message.chars().count() <= MESSAGE_MOST {
+        return message;
+    }
+    message.chars().take(MESSAGE_MOST - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The status of every route, from what was published and what the proxies say.
+//!
+//! After each publication the proxies are asked in quick succession until all of them serve it, then now and then. A
+//! status is written when it means something else than before, and not before the proxies had a moment: the
+//! usual change of a route is one write, from one truth to the next.
+
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isr_api::{IsrRouteStatus, condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::acknowledge::{Acknowledgement, Answers, Asker, Table, pods};
+use crate::conditions;
+use crate::world::{Key, ProxySlices};
+use crate::{Context, Declared, DeclaredRoute};
+use write::{Change, Outcome, Writer};
+
+/// How long the proxies have to serve a new table before a route is said to wait for them. A watch takes milliseconds;
+/// a table of 100,000 routes is read in a second.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Between two questions, at first; half as much again each time.
+const ASK_FIRST: Duration = Duration::from_millis(50);
+/// Between two questions while some proxy lags.
+const ASK_MOST: Duration = Duration::from_secs(1);
+/// Between two questions while all agree: a proxy that loses its table without its pod changing is found out so late.
+const ASK_AT_REST: Duration = Duration::from_secs(30);
+/// After a failed write.
+const WRITE_AGAIN: Duration = Duration::from_secs(2);
+
+/// Reports for ever, while this process leads.
+pub(crate) async fn run(
+    mut context: Context,
+    mut declared: watch::Receiver<Option<Arc<Declared>>>,
+    mut proxies: watch::Receiver<ProxySlices>,
+) {
+    context.leadership.acquired().await;
+    let mut settling = Settling::new(&context);
+    loop {
+        let now = Instant::now();
+        let (latest, slices) = (declared.borrow_and_update().clone(), proxies.borrow_and_update().clone());
+        settling.learn(latest, slices, now);
+        if settling.ask_at.is_some_and(|at| at <= now) {
+            settling.ask().await;
+        }
+        let is_news = || declared.has_changed().unwrap_or(false) || proxies.has_changed().unwrap_or(false);
+        settling.report(&is_news).await;
+        let next = settling.next();
+        tokio::select! {
+            () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
+            changed = declared.changed() => if changed.is_err() { return },
+            changed = proxies.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+struct Settling {
+    asker: Asker,
+    writer: Writer,
+    declared: Option<Arc<Declared>>,
+    slices: ProxySlices,
+    answers: Option<Answers>,
+    ask_at: Option<Instant>,
+    pause: Duration,
+    /// Until then the proxies are given time to agree.
+    patience: Option<Instant>,
+    /// When statuses are looked at again although nothing happened, because a write failed.
+    report_at: Option<Instant>,
+    is_unreported: bool,
+    /// Statuses that were written and that the watch does not show yet.
+    written: HashMap<Key, Written>,
+}
+
+/// A status that was written.
+struct Written {
+    /// The version of the object that it was made for. As long as that is what is seen, the write is not.
+    version: Option<String>,
+    status: IsrRouteStatus,
+}
+
+impl Settling {
+    fn new(context: &Context) -> Self {
+        Self {
+            asker: Asker::new(),
+            writer: Writer::new(context),
+            declared: None,
+            slices: None,
+            answers: None,
+            ask_at: None,
+            pause: ASK_FIRST,
+            patience: None,
+            report_at: None,
+            is_unreported: false,
+            written: HashMap::new(),
+        }
+    }
+
+    fn learn(&mut self, declared: Option<Arc<Declared>>, slices: ProxySlices, now: Instant) {
+        if is_same(declared.as_ref(), self.declared.as_ref())
+            && is_same(slices.as_ref(), self.slices.as_ref())
+        {
+            return;
+        }
+        let digest =
+            |declared: &Option<Arc<Declared>>| declared.as_ref().map(|declared| declared.digest.clone());
+        let ready = |slices: &ProxySlices| slices.as_ref().map(|slices| pods(slices));
+        if digest(&declared) != digest(&self.declared) || ready(&slices) != ready(&self.slices) {
+            self.ask_at = Some(now);
+            self.pause = ASK_FIRST;
+            self.patience = Some(now + PATIENCE);
+        }
+        (self.declared, self.slices) = (declared, slices);
+        self.is_unreported = true;
+    }
+
+    async fn ask(&mut self) {
+        let (Some(declared), Some(slices)) = (&self.declared, &self.slices) else {
+            // Nothing is published, or the proxies are not known yet: being told of either asks again.
+            self.ask_at = None;
+            return;
+        };
+        let answers = self.asker.ask(&pods(slices)).await;
+        let now = Instant::now();
+        if answers.agree(declared.table()) {
+            self.patience = None;
+            self.pause = ASK_FIRST;
+            self.ask_at = Some(now + ASK_AT_REST.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        } else {
+            self.ask_at = Some(now + self.pause);
+            self.pause = self.pause.mul_f64(1.5).min(ASK_MOST);
+        }
+        self.is_unreported |= self.answers.as_ref() != Some(&answers);
+        self.answers = Some(answers);
+    }
+
+    /// Writes the statuses that mean something else than what is there, until there is news.
+    async fn report(&mut self, is_news: &impl Fn() -> bool) {
+        let now = Instant::now();
+        let is_due = self.is_unreported || self.report_at.is_some_and(|at| at <= now);
+        let is_settled = self.patience.is_none_or(|end| end <= now);
+        let Some(declared) = self.declared.clone() else { return };
+        if !is_due || !is_settled {
+            return;
+        }
+        self.forget_seen(&declared);
+        let Some(answers) = &self.answers else { return };
+        self.patience = None;
+        self.report_at = None;
+        self.is_unreported = false;
+        let time = Time(Timestamp::now());
+        let mut changes: Vec<Change> = declared
+            .routes
+            .iter()
+            .filter_map(|route| self.change(route, answers, declared.table(), &time))
+            .collect();
+        // Who changed last, waits for it.
+        changes.sort_by_key(|change| std::cmp::Reverse(change.since));
+        for outcome in self.writer.write(changes, is_news).await {
+            match outcome {
+                Outcome::Written { key, version, status } => {
+                    self.written.insert(key, Written { version, status });
+                }
+                Outcome::Failed => self.report_at = Some(Instant::now() + WRITE_AGAIN),
+                Outcome::NotTried => self.is_unreported = true,
+            }
+        }
+    }
+
+    /// What is to be written about a route, if anything.
+    fn change(
+        &self,
+        route: &DeclaredRoute,
+        answers: &Answers,
+        table: Table<'_>,
+        time: &Time,
+    ) -> Option<Change> {
+        let object = &route.object;
+        let key = key(route);
+        let written =
+            self.written.get(&key).filter(|written| written.version == object.metadata.resource_version);
+        let before = written.map(|written| &written.status).or(object.status.as_ref());
+        let acknowledgement = if route.report.accepted {
+            answers.about(&route.report.object.to_string(), table, route.since)
+        } else {
+            // Nobody is asked about a route that is in no table.
+            Acknowledgement::NoReadyProxies
+        };
+        let status =
+            conditions::status(object.metadata.generation, &route.report, &acknowledgement, before, time);
+        if before.is_some_and(|before| conditions::mean_the_same(before, &status)) {
+            return None;
+        }
+        let ready = |status: &IsrRouteStatus| {
+            conditions::find(status, condition::READY).map(|ready| ready.status.clone())
+        };
+        let is_transition = before.and_then(ready) != ready(&status);
+        Some(Change {
+            key,
+            uid: object.metadata.uid.clone(),
+            version: object.metadata.resource_version.clone(),
+            since: route.since,
+            status,
+            is_transition,
+        })
+    }
+
+    /// Forgets the writes that the watch has shown, or whose object is gone.
+    fn forget_seen(&mut self, declared: &Declared) {
+        if self.written.is_empty() {
+            return;
+        }
+        let unseen: HashMap<Key, Option<String>> = declared
+            .routes
+            .iter()
+            .map(|route| (key(route), route.object.metadata.resource_version.clone()))
+            .collect();
+        self.written.retain(|key, written| unseen.get(key) == Some(&written.version));
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let patience = self.patience.filter(|_| self.is_unreported);
+        [self.ask_at, patience, self.report_at].into_iter().flatten().min()
+    }
+}
+
+impl Declared {
+    fn table(&self) -> Table<'_> {
+        Table { generation: self.generation, digest: &self.digest }
+    }
+}
+
+fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn key(route: &DeclaredRoute) -> Key {
+    let object = &route.report.object;
+    (object.namespace.clone(), object.name.clone())
+}

@@ -1,0 +1,146 @@
+//! Writing statuses, and the events that go with them.
+
+use futures::StreamExt as _;
+use isr_api::{IsrRoute, IsrRouteStatus, condition};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::Context;
+use crate::conditions::find;
+use crate::config::FIELD_MANAGER;
+use crate::failure::{Class, describe};
+use crate::lease::Leadership;
+use crate::metrics::{Metrics, ReasonLabel};
+use crate::world::Key;
+
+/// Writes under way at a time: an API server serves them in parallel and has other clients.
+const AT_ONCE: usize = 16;
+/// How many are written before it is looked whether there is news that matters more.
+const BATCH: usize = 256;
+
+/// A status to be written.
+pub(super) struct Change {
+    pub(super) key: Key,
+    /// Which object of that name; another one that took its place is left alone.
+    pub(super) uid: Option<String>,
+    /// The version of the object that the status is made for.
+    pub(super) version: Option<String>,
+    pub(super) since: u64,
+    pub(super) status: IsrRouteStatus,
+    /// Whether readiness changes, which is an event.
+    pub(super) is_transition: bool,
+}
+
+/// What became of a change.
+pub(super) enum Outcome {
+    /// The API server has it.
+    Written { key: Key, version: Option<String>, status: IsrRouteStatus },
+    /// It is worth another try.
+    Failed,
+    /// There was news.
+    NotTried,
+}
+
+/// Writes statuses by server-side apply.
+pub(super) struct Writer {
+    client: Client,
+    leadership: Leadership,
+    metrics: std::sync::Arc<Metrics>,
+    recorder: Recorder,
+}
+
+impl Writer {
+    pub(super) fn new(context: &Context) -> Self {
+        let reporter =
+            Reporter { controller: FIELD_MANAGER.into(), instance: Some(context.config.identity.clone()) };
+        Self {
+            client: context.client.clone(),
+            leadership: context.leadership.clone(),
+            metrics: context.metrics.clone(),
+            recorder: Recorder::new(context.client.clone(), reporter),
+        }
+    }
+
+    /// Writes these, as far as there is no news; one outcome for each that was tried, and one for the rest.
+    pub(super) async fn write(&self, changes: Vec<Change>, is_news: &impl Fn() -> bool) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            if !outcomes.is_empty() && is_news() {
+                outcomes.push(Outcome::NotTried);
+                break;
+            }
+            let batch = changes.by_ref().take(BATCH).collect::<Vec<_>>();
+            let writing = futures::stream::iter(batch).map(|change| self.write_one(change));
+            outcomes.extend(writing.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+        }
+        outcomes
+    }
+
+    async fn write_one(&self, change: Change) -> Outcome {
+        if !self.leadership.is_leader() {
+            return Outcome::Failed;
+        }
+        let Change { key, uid, version, status, is_transition, .. } = change;
+        let (namespace, name) = &key;
+        let routes: Api<IsrRoute> = Api::namespaced(self.client.clone(), namespace);
+        let patch = json!({
+            "apiVersion": isr_api::API_VERSION,
+            "kind": isr_api::KIND,
+            "metadata": { "name": name, "namespace": namespace, "uid": uid },
+            "status": status,
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        match routes.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
+            Ok(_) => {
+                if is_transition {
+                    self.tell(&key, uid, &status).await;
+                }
+                Outcome::Written { key, version, status }
+            }
+            // It was deleted, or another took its name: the watch tells of that.
+            Err(error) if matches!(Class::of(&error), Class::NotFound | Class::Conflict) => {
+                Outcome::Written { key, version, status }
+            }
+            Err(error) => {
+                let error = describe(&error);
+                self.metrics.reconcile_errors.get_or_create(&ReasonLabel { reason: "status" }).inc();
+                tracing::warn!(
+                    namespace,
+                    name,
+                    error,
+                    "the status of an IsrRoute cannot be written; trying again"
+                );
+                Outcome::Failed
+            }
+        }
+    }
+
+    /// Tells that a route became ready, or is so no longer. Events are for people and may get lost.
+    async fn tell(&self, key: &Key, uid: Option<String>, status: &IsrRouteStatus) {
+        let Some(ready) = find(status, condition::READY) else { return };
+        let type_ = if ready.status == "True" { EventType::Normal } else { EventType::Warning };
+        let event = Event {
+            type_,
+            reason: ready.reason.clone(),
+            // The API's limit is 1 KiB.
+            note: Some(ready.message.chars().take(900).collect()),
+            action: "Report".to_owned(),
+            secondary: None,
+        };
+        let about = ObjectReference {
+            api_version: Some(isr_api::API_VERSION.to_owned()),
+            kind: Some(isr_api::KIND.to_owned()),
+            namespace: Some(key.0.clone()),
+            name: Some(key.1.clone()),
+            uid,
+            ..ObjectReference::default()
+        };
+        if let Err(error) = self.recorder.publish(&event, &about).await {
+            tracing::debug!(namespace = key.0, name = key.1, error = describe(&error), "an event got lost");
+        }
+    }
+}

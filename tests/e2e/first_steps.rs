@@ -1,0 +1,64 @@
+//! What a person does first: install, apply, look, purge.
+
+use crate::cluster::{SYSTEM, answered, apply_example, ask, delete_example, helm, installed, kubectl};
+use crate::support::{Response, get, head};
+
+const HOST: &str = "shop.example.com";
+/// The token in `examples/kubernetes/routes.yaml`.
+const TOKEN: &str = "example-only-token-write-your-own-here";
+
+fn is_hit(response: &Response) -> bool {
+    response.status == 200 && response.cache() == "HIT"
+}
+
+#[tokio::test]
+async fn e2e_from_nothing_to_a_purge_through_a_real_ingress() {
+    installed().await;
+    helm(&["test", "kube-isr", "--namespace", SYSTEM]);
+
+    apply_example("application");
+    apply_example("routes");
+    kubectl(&["rollout", "status", "deployment/web", "--namespace", "shop", "--timeout", "60s"]);
+    kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "isrroute",
+        "--all",
+        "--namespace",
+        "shop",
+        "--timeout",
+        "60s",
+    ]);
+    let listed = kubectl(&["get", "isrroute", "--namespace", "shop"]);
+    let ready = listed.lines().skip(1).filter(|line| line.split_whitespace().any(|word| word == "True"));
+    assert_eq!(ready.count(), 2, "{listed}");
+
+    // By the Gateway, and by the Ingress: each alone, the same page from the same cache.
+    let post = get("/blog-posts/1").host(HOST);
+    apply_example("httproute");
+    let by_gateway = answered("the page comes from the cache by the HTTPRoute", &post, is_hit).await;
+    delete_example("httproute");
+    answered("nothing leads to the proxies", &post, |response| response.status == 404).await;
+    apply_example("ingress");
+    let by_ingress = answered("the page comes from the cache by the Ingress", &post, is_hit).await;
+    assert_eq!(by_ingress.text(), by_gateway.text(), "one page, whichever way it is reached");
+
+    // The interval: stale at once, and then what was rendered meanwhile.
+    let list = get("/blog-posts").host(HOST);
+    let first = answered("the list is in the cache", &list, is_hit).await.text();
+    answered("the list is stale after its interval", &list, |response| response.cache() == "STALE").await;
+    let renewed = |response: &Response| is_hit(response) && response.text() != first;
+    answered("the list was rendered behind the visitor's back", &list, renewed).await;
+
+    // On demand: only with the token.
+    let before = ask(&post).await;
+    let refused =
+        ask(&head("/blog-posts/1").host(HOST).revalidate("not-the-token-not-the-token-not-it")).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(ask(&post).await.text(), before.text(), "a wrong token changes nothing");
+    let purged = ask(&head("/blog-posts/1").host(HOST).revalidate(TOKEN)).await;
+    assert_eq!((purged.status, purged.cache()), (200, "REVALIDATED"));
+    let after = ask(&post).await;
+    assert!(is_hit(&after), "{} {}", after.status, after.cache());
+    assert_ne!(after.text(), before.text(), "the page was rendered anew");
+}
