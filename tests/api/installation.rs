@@ -195,7 +195,7 @@ pub struct Operator {
 
 impl Operator {
     /// Starts one and waits until it says where it is.
-    fn start(kubeconfig: &Path, identity: &str, arguments: &[&str]) -> Self {
+    pub fn start(kubeconfig: &Path, identity: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kube-isr"))
             .args(["operator", "--namespace", SYSTEM, "--admin", "127.0.0.1:0", "--identity", identity])
             .args(arguments)

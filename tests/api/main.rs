@@ -10,8 +10,11 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod attacks;
+mod chaos;
 mod conditions;
 mod control_plane;
+mod definition;
 mod installation;
 mod lifecycle;
 mod privileges;

@@ -195,7 +195,9 @@ pub struct Query {
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new("!('*' in self) || size(self) == 1")
-            .message("* already allows every parameter: write [\"*\"] alone, or name the parameters without *")
+            .message("* already allows every parameter: write [\"*\"] alone, or name the parameters without *"),
+        validation = Rule::new("self.all(n, !n.matches('[&=?]'))")
+            .message("a query parameter is named without & = and ?: write the name alone, such as page")
     )]
     pub allow: Vec<String>,
 }

@@ -31,8 +31,10 @@ const ASK_FIRST: Duration = Duration::from_millis(50);
 const ASK_MOST: Duration = Duration::from_secs(1);
 /// Between two questions while all agree: a proxy that loses its table without its pod changing is found out so late.
 const ASK_AT_REST: Duration = Duration::from_secs(30);
-/// After a failed write.
-const WRITE_AGAIN: Duration = Duration::from_secs(2);
+/// After a failed write, doubled with each further one.
+const WRITE_AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// The longest pause after failed writes: some statuses can never be written, because their objects do not parse.
+const WRITE_AGAIN_MOST: Duration = Duration::from_mins(1);
 
 /// Reports for ever, while this process leads.
 pub(crate) async fn run(
@@ -72,6 +74,9 @@ struct Settling {
     patience: Option<Instant>,
     /// When statuses are looked at again although nothing happened, because a write failed.
     report_at: Option<Instant>,
+    write_again: Duration,
+    /// What was said about the writes that failed, so that it is said once.
+    complaints: HashMap<Key, String>,
     is_unreported: bool,
     /// Statuses that were written and that the watch does not show yet.
     written: HashMap<Key, Written>,
@@ -96,6 +101,8 @@ impl Settling {
             pause: ASK_FIRST,
             patience: None,
             report_at: None,
+            write_again: WRITE_AGAIN_FIRST,
+            complaints: HashMap::new(),
             is_unreported: false,
             written: HashMap::new(),
         }
@@ -161,15 +168,34 @@ impl Settling {
             .collect();
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
+        let mut complaints = HashMap::new();
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
                 Outcome::Written { key, version, status } => {
                     self.written.insert(key, Written { version, status });
                 }
-                Outcome::Failed => self.report_at = Some(Instant::now() + WRITE_AGAIN),
+                Outcome::Failed { key, error } => {
+                    if self.complaints.get(&key) != Some(&error) {
+                        let (namespace, name) = &key;
+                        tracing::warn!(
+                            namespace,
+                            name,
+                            error,
+                            "the status of an IsrRoute cannot be written; trying again"
+                        );
+                    }
+                    complaints.insert(key, error);
+                }
                 Outcome::NotTried => self.is_unreported = true,
             }
         }
+        if complaints.is_empty() {
+            self.write_again = WRITE_AGAIN_FIRST;
+        } else {
+            self.report_at = Some(Instant::now() + self.write_again);
+            self.write_again = (self.write_again * 2).min(WRITE_AGAIN_MOST);
+        }
+        self.complaints = complaints;
     }
 
     /// What is to be written about a route, if anything.

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Context;
 use crate::conditions::find;
 use crate::config::FIELD_MANAGER;
-use crate::failure::{Class, describe};
+use crate::failure::describe;
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::world::Key;
@@ -38,8 +38,8 @@ pub(super) struct Change {
 pub(super) enum Outcome {
     /// The API server has it.
     Written { key: Key, version: Option<String>, status: IsrRouteStatus },
-    /// It is worth another try.
-    Failed,
+    /// It is worth another try. One whose object is gone is not: the watch tells of that.
+    Failed { key: Key, error: String },
     /// There was news.
     NotTried,
 }
@@ -82,7 +82,7 @@ impl Writer {
 
     async fn write_one(&self, change: Change) -> Outcome {
         if !self.leadership.is_leader() {
-            return Outcome::Failed;
+            return Outcome::NotTried;
         }
         let Change { key, uid, version, status, is_transition, .. } = change;
         let (namespace, name) = &key;
@@ -101,20 +101,9 @@ impl Writer {
                 }
                 Outcome::Written { key, version, status }
             }
-            // It was deleted, or another took its name: the watch tells of that.
-            Err(error) if matches!(Class::of(&error), Class::NotFound | Class::Conflict) => {
-                Outcome::Written { key, version, status }
-            }
             Err(error) => {
-                let error = describe(&error);
                 self.metrics.reconcile_errors.get_or_create(&ReasonLabel { reason: "status" }).inc();
-                tracing::warn!(
-                    namespace,
-                    name,
-                    error,
-                    "the status of an IsrRoute cannot be written; trying again"
-                );
-                Outcome::Failed
+                Outcome::Failed { key, error: describe(&error) }
             }
         }
     }

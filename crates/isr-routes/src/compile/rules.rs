@@ -81,7 +81,7 @@ fn hostnames(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {
         if let Err(wrong) = host::check_hostname(hostname) {
             report.invalid(field, wrong);
         } else if hostnames.contains(hostname) {
-            report.warn(field, format!("names `{hostname}` a second time: remove it"));
+            report.invalid(field, format!("names `{hostname}` a second time: remove it"));
         } else {
             hostnames.push(hostname.clone());
         }
@@ -181,6 +181,8 @@ fn query(spec: &IsrRouteSpec, report: &mut Report) -> QueryRule {
             let message =
                 "* already allows every parameter: write [\"*\"] alone, or name the parameters without *";
             report.invalid(field, message);
+        } else if allow[..place].contains(name) {
+            report.invalid(field, format!("names `{name}` a second time: remove it"));
         } else if name.contains(['&', '=', '?']) {
             report.invalid(field, format!("`{name}` is not a name: write the name alone, such as page"));
         }
@@ -221,6 +223,9 @@ fn key_headers(spec: &IsrRouteSpec, preset: &Preset, report: &mut Report) -> Vec
 fn tags(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {
     limit(&spec.tags, MAX_TAGS, "spec.tags", "tags", report);
     for (place, tag) in spec.tags.iter().enumerate() {
+        if spec.tags[..place].contains(tag) {
+            report.invalid(format!("spec.tags[{place}]"), format!("names `{tag}` a second time: remove it"));
+        }
         let is_tag = (1..=MAX_TAG_BYTES).contains(&tag.len())
             && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         if !is_tag {

@@ -133,6 +133,14 @@ fn bad_fields_reject_the_route_and_no_other() {
             "write the name alone",
         ),
         (json!({ "query": { "allow": [""] } }), "spec.query.allow[0]", "is empty", "such as page"),
+        (json!({ "hostnames": [HOST, HOST] }), "spec.hostnames[1]", "a second time", "remove it"),
+        (json!({ "tags": ["blog", "blog"] }), "spec.tags[1]", "a second time", "remove it"),
+        (
+            json!({ "query": { "allow": ["page", "page"] } }),
+            "spec.query.allow[1]",
+            "a second time",
+            "remove it",
+        ),
         (json!({ "query": { "allow": many(33) } }), "spec.query.allow", "33 parameters", "write 32 at most"),
         (
             json!({ "varyBy": { "headers": ["Cookie"] } }),
@@ -221,7 +229,6 @@ fn one_report_says_everything() {
 #[test]
 fn doubtful_fields_are_warned_of() {
     for (fields, field) in [
-        (json!({ "hostnames": [HOST, HOST] }), "spec.hostnames[1]"),
         (json!({ "path": "/blog/:slug" }), "spec.path"),
         (json!({ "framework": "NextJs", "varyBy": { "headers": ["RSC"] } }), "spec.varyBy.headers[0]"),
     ] {
