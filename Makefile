@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-api test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-reloads test-api bench test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -43,6 +43,10 @@ test-api: ## The operator against a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
 	cargo test -p kube-isr --features external-suites --test api
 
+bench: ## What the control plane costs with 10,000 routes (release build)
+	tests/cluster/build >/dev/null
+	cargo test --release -p kube-isr --features external-suites --test api ten_thousand -- --ignored --nocapture
+
 test-chart: ## The Helm chart: lints, schemas, alerts, and a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
 	tests/chart/tools/build >/dev/null
@@ -58,7 +62,7 @@ kind-down: ## The end of that cluster, and of the Docker engine if it was starte
 
 e2e: kind-up ## Everything together, on kind
 	. tests/kind/env && export PATH=$$(tests/kind/build):$$(tests/chart/tools/build):$$PATH && \
-	  cargo test -p kube-isr --features external-suites --test e2e -- --nocapture
+	  cargo test -p kube-isr --features external-suites --test e2e -- --nocapture --test-threads=1
 
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 	cargo test -p kube-isr --features external-suites --test cache_tests -- --nocapture

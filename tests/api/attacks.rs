@@ -119,10 +119,18 @@ async fn api_an_api_server_that_fails_at_random_or_is_away_is_waited_for() {
         cluster.says(&format!("random-{number}"), "Ready", "True Ready").await;
     }
 
+    chaos.decide(|_, _| Fate::Passed);
+    chaos.hold_watches(true);
+    cluster.route(&route("/unheard").named("unheard").interval("10s"));
+    let_time_pass(Duration::from_secs(1)).await;
+    chaos.hold_watches(false);
+    cluster.says("unheard", "Ready", "True Ready").await;
+
     chaos.decide(|_, _| Fate::Cut);
+    chaos.cut();
     cluster.route(&route("/while-away").named("while-away").interval("10s"));
     let_time_pass(Duration::from_secs(3)).await;
-    assert_eq!(proxy.admin_json("/configz").await["routes"], 6, "the last good table is in force");
+    assert_eq!(proxy.admin_json("/configz").await["routes"], 7, "the last good table is in force");
     chaos.decide(|_, _| Fate::Passed);
     cluster.says("while-away", "Ready", "True Ready").await;
     over.store(true, Ordering::Relaxed);

@@ -19,3 +19,4 @@ mod installation;
 mod lifecycle;
 mod privileges;
 mod rivals;
+mod scale;

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::support::{Client, Request, Response, eventually};
 
 /// For what happens in a cluster: pods that are scheduled, images that are unpacked, on a machine that does all of it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// The namespace of the release.
 pub const SYSTEM: &str = "kube-isr-system";
+
+/// The namespaces of the tests' applications, whose `HTTPRoute`s may lead to the proxies.
+const NAMESPACES: [&str; 5] = ["shop", "steady", "changing", "rotating", "rival"];
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -57,6 +61,19 @@ pub fn helm(arguments: &[&str]) -> String {
     attempt("helm4", arguments).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Applies manifests, each of which must be accepted.
+pub fn apply(manifests: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("manifests.yaml");
+    std::fs::write(&file, manifests).expect("the manifests");
+    kubectl(&["apply", "--filename", &file.display().to_string()]);
+}
+
+/// A file of `examples/kubernetes/`.
+pub fn manifest(name: &str) -> String {
+    std::fs::read_to_string(example(name)).expect("an example")
+}
+
 /// Applies a file of `examples/kubernetes/`.
 pub fn apply_example(name: &str) {
     kubectl(&["apply", "--filename", &example(name)]);
@@ -77,28 +94,111 @@ pub async fn installed() {
     INSTALLED.get_or_init(install).await;
 }
 
+/// Gives the release this many proxies, and waits for them.
+pub fn proxies(count: usize) {
+    let chart = repository("charts/kube-isr").display().to_string();
+    let set = format!("proxy.replicas={count}");
+    helm(&[
+        "upgrade",
+        "kube-isr",
+        &chart,
+        "-n",
+        SYSTEM,
+        "--reuse-values",
+        "--wait",
+        "--timeout=3m",
+        "--set",
+        &set,
+    ]);
+}
+
 async fn install() {
     // What an earlier run has left.
     let _ = attempt("helm4", &["uninstall", "kube-isr", "--namespace", SYSTEM, "--wait"]);
-    kubectl(&["delete", "namespace", SYSTEM, "shop", "--ignore-not-found"]);
+    kubectl(&[&["delete", "namespace", SYSTEM, "--ignore-not-found"], &NAMESPACES[..]].concat());
     kubectl(&["delete", "crd", "isrroutes.kube-isr.dev", "--ignore-not-found"]);
     kubectl(&["create", "namespace", SYSTEM]);
     kubectl(&["label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted"]);
+    helm_install();
+}
+
+/// Installs the release and waits until all of it is ready.
+pub fn helm_install() {
     let chart = repository("charts/kube-isr").display().to_string();
-    helm(&[
-        "install",
-        "kube-isr",
-        &chart,
-        "--namespace",
-        SYSTEM,
-        "--wait",
-        "--timeout",
-        "3m",
-        "--set",
+    let values = [
         "image.repository=kube-isr,image.tag=dev,image.pullPolicy=Never",
-        "--set",
-        "gateway.referenceGrant.namespaces={shop}",
-    ]);
+        // So that a test of new tokens need not wait for a minute.
+        "operator.secretPeriod=2s",
+        &format!("gateway.referenceGrant.namespaces={{{}}}", NAMESPACES.join(",")),
+    ];
+    let set = values.iter().flat_map(|values| ["--set", values]);
+    let arguments = ["install", "kube-isr", &chart, "--namespace", SYSTEM, "--wait", "--timeout=3m"];
+    helm(&arguments.into_iter().chain(set).collect::<Vec<_>>());
+}
+
+/// The example application in a namespace of its own, led to by an Ingress for this host.
+pub fn application(namespace: &str, host: &str) {
+    let own = |name: &str| manifest(name).replace("namespace: shop", &format!("namespace: {namespace}"));
+    apply(&own("application").replace("  name: shop\n", &format!("  name: {namespace}\n")));
+    apply(&own("ingress").replace("shop.example.com", host));
+    kubectl(&["rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=120s"]);
+}
+
+/// A route of the example application with an interval, and with these further lines of `spec`.
+pub fn route(namespace: &str, name: &str, hostnames: &str, path: &str, further: &str) -> String {
+    format!(
+        "apiVersion: kube-isr.dev/v1alpha1
+kind: IsrRoute
+metadata: {{ name: {name}, namespace: {namespace} }}
+spec:
+  hostnames: [{hostnames}]
+  path: '{path}'
+  backendRef: {{ name: web, port: 3000 }}
+  {further}
+"
+    )
+}
+
+/// Status, reason and message of a condition of a route, if it is about the route's present generation.
+pub fn condition(namespace: &str, name: &str, kind: &str) -> Option<[String; 3]> {
+    let route = kubectl(&["get", "isrroute", name, "--namespace", namespace, "--output", "json"]);
+    let route: Value = serde_json::from_str(&route).expect("JSON");
+    let conditions = route["status"]["conditions"].as_array()?;
+    let found = conditions.iter().find(|condition| condition["type"] == kind)?;
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    let is_present = found["observedGeneration"] == route["metadata"]["generation"];
+    is_present.then(|| [text("status"), text("reason"), text("message")])
+}
+
+/// Waits until a condition of a route says this; returns its message.
+pub async fn says(namespace: &str, name: &str, kind: &str, status: &str, reason: &str) -> String {
+    let what = format!("{kind} of {namespace}/{name} is {status}/{reason}");
+    eventually(&what, PATIENCE, async || {
+        let [found, why, message] = condition(namespace, name, kind)?;
+        (found == status && why == reason).then_some(message)
+    })
+    .await
+}
+
+/// The pods of the proxies, with how often their containers were restarted.
+pub fn proxy_pods() -> Vec<(String, u64)> {
+    let selector = "app.kubernetes.io/component=proxy";
+    let listed = kubectl(&["get", "pods", "--namespace", SYSTEM, "--selector", selector, "--output", "json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let pods = listed["items"].as_array().expect("pods").iter();
+    // One that is on its way out serves nobody any more.
+    let staying = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let described = staying.map(|pod| {
+        let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or_default();
+        (pod["metadata"]["name"].as_str().expect("a name").to_owned(), restarts)
+    });
+    described.collect()
+}
+
+/// What a proxy says at an admin path.
+pub fn admin(pod: &str, path: &str) -> Value {
+    let raw = format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:9090/proxy{path}");
+    serde_json::from_str(&kubectl(&["get", "--raw", &raw])).expect("JSON")
 }
 
 /// Waits until a request through Traefik is answered like this.

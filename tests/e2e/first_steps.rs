@@ -1,6 +1,8 @@
 //! What a person does first: install, apply, look, purge.
 
-use crate::cluster::{SYSTEM, answered, apply_example, ask, delete_example, helm, installed, kubectl};
+use crate::cluster::{
+    SYSTEM, answered, apply_example, ask, delete_example, helm, installed, kubectl, proxies,
+};
 use crate::support::{Response, get, head};
 
 const HOST: &str = "shop.example.com";
@@ -14,6 +16,8 @@ fn is_hit(response: &Response) -> bool {
 #[tokio::test]
 async fn e2e_from_nothing_to_a_purge_through_a_real_ingress() {
     installed().await;
+    // Each proxy has pages of its own: a purge reaches one.
+    proxies(1);
     helm(&["test", "kube-isr", "--namespace", SYSTEM]);
 
     apply_example("application");

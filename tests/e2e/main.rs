@@ -9,5 +9,6 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod changes;
 mod cluster;
 mod first_steps;

@@ -91,6 +91,9 @@ pub enum OperatorError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// A defect of ours: half an operator would report a cluster that it no longer follows.
+    #[error("a task of the operator ended, so all of it does; the log above says why")]
+    Ended,
     /// Somebody else writes.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -137,6 +140,7 @@ impl Operator {
         // Who does not know everything yet takes no Lease from who does.
         tokio::select! {
             () = world.listed() => {}
+            _ = tasks.join_next() => return Err(OperatorError::Ended),
             () = &mut shutdown => {
                 tasks.shutdown().await;
                 return Ok(());
@@ -149,6 +153,10 @@ impl Operator {
             lost = &mut held => {
                 tasks.shutdown().await;
                 return Ok(lost?);
+            }
+            _ = tasks.join_next() => {
+                tasks.shutdown().await;
+                return Err(OperatorError::Ended);
             }
             () = &mut shutdown => {}
         }

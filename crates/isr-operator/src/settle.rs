@@ -51,7 +51,12 @@ pub(crate) async fn run(
         if settling.ask_at.is_some_and(|at| at <= now) {
             settling.ask().await;
         }
-        let is_news = || declared.has_changed().unwrap_or(false) || proxies.has_changed().unwrap_or(false);
+        // Our own writes come back as other objects of the same table; they are no news.
+        let digest = settling.declared.as_ref().map(|declared| declared.digest.clone());
+        let is_news = || {
+            declared.borrow().as_ref().map(|declared| &declared.digest) != digest.as_ref()
+                || proxies.has_changed().unwrap_or(false)
+        };
         settling.report(&is_news).await;
         let next = settling.next();
         tokio::select! {
@@ -86,6 +91,8 @@ struct Settling {
 struct Written {
     /// The version of the object that it was made for. As long as that is what is seen, the write is not.
     version: Option<String>,
+    /// The version that the write made.
+    now: Option<String>,
     status: IsrRouteStatus,
 }
 
@@ -169,11 +176,13 @@ impl Settling {
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
         let mut complaints = HashMap::new();
+        let mut is_outrun = false;
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
-                Outcome::Written { key, version, status } => {
-                    self.written.insert(key, Written { version, status });
+                Outcome::Written { key, version, now, status } => {
+                    self.written.insert(key, Written { version, now, status });
                 }
+                Outcome::Outrun => is_outrun = true,
                 Outcome::Failed { key, error } => {
                     if self.complaints.get(&key) != Some(&error) {
                         let (namespace, name) = &key;
@@ -189,7 +198,7 @@ impl Settling {
                 Outcome::NotTried => self.is_unreported = true,
             }
         }
-        if complaints.is_empty() {
+        if complaints.is_empty() && !is_outrun {
             self.write_again = WRITE_AGAIN_FIRST;
         } else {
             self.report_at = Some(Instant::now() + self.write_again);
@@ -230,6 +239,7 @@ impl Settling {
             key,
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
+            over: written.map_or(&object.metadata.resource_version, |written| &written.now).clone(),
             since: route.since,
             status,
             is_transition,
