@@ -91,8 +91,6 @@ struct Settling {
 struct Written {
     /// The version of the object that it was made for. As long as that is what is seen, the write is not.
     version: Option<String>,
-    /// The version that the write made.
-    now: Option<String>,
     status: IsrRouteStatus,
 }
 
@@ -176,13 +174,11 @@ impl Settling {
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
         let mut complaints = HashMap::new();
-        let mut is_outrun = false;
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
-                Outcome::Written { key, version, now, status } => {
-                    self.written.insert(key, Written { version, now, status });
+                Outcome::Written { key, version, status } => {
+                    self.written.insert(key, Written { version, status });
                 }
-                Outcome::Outrun => is_outrun = true,
                 Outcome::Failed { key, error } => {
                     if self.complaints.get(&key) != Some(&error) {
                         let (namespace, name) = &key;
@@ -198,7 +194,7 @@ impl Settling {
                 Outcome::NotTried => self.is_unreported = true,
             }
         }
-        if complaints.is_empty() && !is_outrun {
+        if complaints.is_empty() {
             self.write_again = WRITE_AGAIN_FIRST;
         } else {
             self.report_at = Some(Instant::now() + self.write_again);
@@ -239,7 +235,6 @@ impl Settling {
             key,
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
-            over: written.map_or(&object.metadata.resource_version, |written| &written.now).clone(),
             since: route.since,
             status,
             is_transition,

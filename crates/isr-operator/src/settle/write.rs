@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Context;
 use crate::conditions::find;
 use crate::config::FIELD_MANAGER;
-use crate::failure::{Class, describe};
+use crate::failure::describe;
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::world::Key;
@@ -26,11 +26,8 @@ pub(super) struct Change {
     pub(super) key: Key,
     /// Which object of that name; another one that took its place is left alone.
     pub(super) uid: Option<String>,
-    /// The version of the object that was seen.
+    /// The version of the object that the status is made for.
     pub(super) version: Option<String>,
-    /// The version that the status may be written over: that one, or the one that our own last write made of it. Over any
-    /// other it is not written, because it was not made for it.
-    pub(super) over: Option<String>,
     pub(super) since: u64,
     pub(super) status: IsrRouteStatus,
     /// Whether readiness changes, which is an event.
@@ -39,10 +36,8 @@ pub(super) struct Change {
 
 /// What became of a change.
 pub(super) enum Outcome {
-    /// The API server has it, and has made the version `now` of the object that was seen as `version`.
-    Written { key: Key, version: Option<String>, now: Option<String>, status: IsrRouteStatus },
-    /// The object is another by now. The watch tells of that; what was not seen is not judged.
-    Outrun,
+    /// The API server has it.
+    Written { key: Key, version: Option<String>, status: IsrRouteStatus },
     /// It is worth another try. One whose object is gone is not: the watch tells of that.
     Failed { key: Key, error: String },
     /// There was news.
@@ -89,24 +84,23 @@ impl Writer {
         if !self.leadership.is_leader() {
             return Outcome::NotTried;
         }
-        let Change { key, uid, version, over, status, is_transition, .. } = change;
+        let Change { key, uid, version, status, is_transition, .. } = change;
         let (namespace, name) = &key;
         let routes: Api<IsrRoute> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!({
             "apiVersion": isr_api::API_VERSION,
             "kind": isr_api::KIND,
-            "metadata": { "name": name, "namespace": namespace, "uid": uid, "resourceVersion": over },
+            "metadata": { "name": name, "namespace": namespace, "uid": uid },
             "status": status,
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         match routes.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
-            Ok(object) => {
+            Ok(_) => {
                 if is_transition {
                     self.tell(&key, uid, &status).await;
                 }
-                Outcome::Written { key, version, now: object.metadata.resource_version, status }
+                Outcome::Written { key, version, status }
             }
-            Err(error) if Class::of(&error) == Class::Conflict => Outcome::Outrun,
             Err(error) => {
                 self.metrics.reconcile_errors.get_or_create(&ReasonLabel { reason: "status" }).inc();
                 Outcome::Failed { key, error: describe(&error) }
