@@ -68,6 +68,7 @@ pub struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, PathBuf)>,
     admin: IpAddr,
+    file_size_limit: Option<u64>,
 }
 
 impl Launch {
@@ -96,6 +97,12 @@ impl Launch {
         self
     }
 
+    /// Lets it write no file beyond so many KiB, as if the disk were full.
+    pub fn file_size_limit(mut self, kibibytes: u64) -> Self {
+        self.file_size_limit = Some(kibibytes);
+        self
+    }
+
     /// Reads the manifests from here instead of the folder.
     pub fn routes(mut self, path: PathBuf) -> Self {
         self.routes = path;
@@ -114,13 +121,26 @@ impl Launch {
 
     /// Starts the proxy and waits only until it has its ports.
     pub async fn start_unready(self) -> Proxy {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kube-isr"))
+        let binary = env!("CARGO_BIN_EXE_kube-isr");
+        let mut command = match self.file_size_limit {
+            None => Command::new(binary),
+            Some(limit) => {
+                // Without a handler, the signal that comes with the refusal would end the process. dash counts in
+                // blocks of 512 bytes.
+                let mut shell = Command::new("sh");
+                let script = r#"trap '' XFSZ; ulimit -f "$1"; shift; exec "$@""#;
+                shell.args(["-c", script, "sh", &(limit * 2).to_string(), binary]);
+                shell
+            }
+        };
+        let mut child = command
             .args(["proxy", "--listen", "127.0.0.1:0", "--admin"])
             .arg(SocketAddr::new(self.admin, 0).to_string())
             .arg("--routes")
             .arg(&self.routes)
             .args(&self.arguments)
             .env_remove("RUST_LOG")
+            .env("KUBE_ISR_STATE_DIR", self.folder.beside("state"))
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -181,6 +201,7 @@ impl Proxy {
             arguments: Vec::new(),
             environment: Vec::new(),
             admin: Ipv4Addr::LOCALHOST.into(),
+            file_size_limit: None,
         }
     }
 
@@ -289,6 +310,20 @@ impl Proxy {
         let id = self.child.id().to_string();
         let status = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id]).status();
         assert!(status.expect("sh").success(), "the proxy was there to get SIG{name}");
+    }
+
+    /// Kills it at once (SIGKILL); its folder, for the next one.
+    pub fn crash(mut self) -> Folder {
+        self.child.kill().expect("the proxy was there to be killed");
+        self.child.wait().expect("its end");
+        std::mem::replace(&mut self.folder, Folder::new())
+    }
+
+    /// Has it end in good order; its folder, for the next one.
+    pub async fn stop(mut self) -> Folder {
+        self.terminate();
+        assert!(self.ended(PATIENCE).await.success(), "it ends in good order: {}", self.log());
+        std::mem::replace(&mut self.folder, Folder::new())
     }
 
     /// Waits until the process has ended.

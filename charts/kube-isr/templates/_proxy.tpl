@@ -32,6 +32,7 @@ spec:
         - --trusted-proxies={{ join "," . }}
         {{- end }}
         - --max-memory-bytes={{ int64 $proxy.maxMemoryBytes }}
+        - --max-disk-bytes={{ int64 $proxy.maxDiskBytes }}
         - --drain-delay={{ $proxy.drain.delaySeconds }}s
         - --drain-timeout={{ $proxy.drain.timeoutSeconds }}s
         {{- if $proxy.accessLog }}

@@ -48,35 +48,11 @@ impl Watermark {
             None
         }
     }
-}
 
-/// The shared [`Watermark`] of a group of stored responses: the page, its data companions, its query variants.
-///
-/// Every stored response and every render under way holds it by reference count, so that a hit reads two numbers and
-/// an invalidation of the whole group writes one.
-#[derive(Debug, Default)]
-pub struct Marks {
-    hard: AtomicU64,
-    soft: AtomicU64,
-}
-
-impl Marks {
-    /// The invalidations so far.
-    pub fn watermark(&self) -> Watermark {
-        // Acquire pairs with the release below: who sees the mark also sees what was stored before it was set.
-        Watermark {
-            hard: Epoch(self.hard.load(Ordering::Acquire)),
-            soft: Epoch(self.soft.load(Ordering::Acquire)),
-        }
-    }
-
-    /// Invalidates what began before `epoch`. Marks only move forward, in whatever order they arrive.
-    pub fn invalidate(&self, mode: Mode, epoch: Epoch) {
-        let mark = match mode {
-            Mode::Soft => &self.soft,
-            Mode::Hard => &self.hard,
-        };
-        mark.fetch_max(epoch.0, Ordering::AcqRel);
+    /// What both cover.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        Self { hard: self.hard.max(other.hard), soft: self.soft.max(other.soft) }
     }
 }
 
@@ -85,6 +61,11 @@ impl Marks {
 pub struct Epochs(AtomicU64);
 
 impl Epochs {
+    /// Epochs that go on after this one.
+    pub fn after(epoch: Epoch) -> Self {
+        Self(AtomicU64::new(epoch.next().0))
+    }
+
     /// The epoch that a render beginning now notes.
     pub fn current(&self) -> Epoch {
         Epoch(self.0.load(Ordering::Acquire))
@@ -99,11 +80,12 @@ impl Epochs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Group;
 
     #[test]
     fn a_render_that_began_before_an_invalidation_never_counts() {
         let epochs = Epochs::default();
-        let marks = Marks::default();
+        let marks = Group::new("a/".into());
         let began = epochs.current();
         assert_eq!(marks.watermark().judge(began), None, "nothing was invalidated yet");
 
@@ -117,13 +99,5 @@ mod tests {
 
         marks.invalidate(Mode::Hard, epochs.advance());
         assert_eq!(marks.watermark().judge(began), Some(Mode::Hard), "the harder of the two wins");
-    }
-
-    #[test]
-    fn marks_never_go_back() {
-        let marks = Marks::default();
-        marks.invalidate(Mode::Hard, Epoch(7));
-        marks.invalidate(Mode::Hard, Epoch(3));
-        assert_eq!(marks.watermark().hard, Epoch(7));
     }
 }

@@ -26,12 +26,16 @@ pub mod control;
 mod entry;
 mod epoch;
 pub mod freshness;
+mod group;
+mod invalidation;
 pub mod negotiate;
 mod page;
 mod policy;
 pub mod range;
 mod stored;
 pub mod storing;
+pub mod tags;
+mod tier;
 mod time;
 pub mod validation;
 pub mod vary;
@@ -43,12 +47,15 @@ pub use entry::{
     ASK_AGAIN, ASK_AGAIN_TIMES, Entry, Failure, Flight, Landed, Next, OPT_OUT, Outcome, RETRY_FIRST,
     RETRY_MOST, Store, Trigger, Verdict, retry_after,
 };
-pub use epoch::{Epoch, Epochs, Marks, Mode, Watermark};
+pub use epoch::{Epoch, Epochs, Mode, Watermark};
 pub use freshness::{Lifetime, Reuse};
+pub use group::Group;
+pub use invalidation::{Invalidations, MARKS_MOST, PREFIX_DEPTH, Pages, Realm, Selector, TooManyMarks};
 pub use page::{Render, SPREAD_MAX, SPREAD_PARTS, Standing, Why};
 pub use policy::{Interval, NoStore, Policy};
 pub use range::Range;
 pub use stored::{Coding, Governed, Representation, StoredResponse};
 pub use storing::{NotStored, RenderOutcome};
+pub use tier::{BoxFuture, Invalidation, Reach, Tier, TierError};
 pub use time::Timestamp;
 pub use vary::Vary;

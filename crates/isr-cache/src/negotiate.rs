@@ -102,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Epoch, Marks, Render, Timestamp};
+    use crate::{Epoch, Group, Render, Timestamp};
 
     fn stored() -> StoredResponse {
         let representation =
@@ -115,8 +115,8 @@ mod tests {
             modified: None,
             render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
             governed: None,
-            marks: Arc::new(Marks::default()),
-            group: "".into(),
+            group: Arc::new(Group::new("/".into())),
+            tags: Box::default(),
             route: "".into(),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::{Lifetime, Marks, Render, Timestamp};
+use crate::{Group, Lifetime, Render, Timestamp};
 
 /// A response as it is stored, ready to be sent: hop-by-hop and private fields are gone, ours are added.
 #[derive(Clone, Debug)]
@@ -26,10 +26,10 @@ pub struct StoredResponse {
     pub render: Render,
     /// How long it is fresh, where the origin decides ([`Policy::Origin`](crate::Policy::Origin)).
     pub governed: Option<Governed>,
-    /// The invalidations of the group that it belongs to.
-    pub marks: Arc<Marks>,
-    /// The group's name: host and page path.
-    pub group: Arc<str>,
+    /// The group that it belongs to, with its invalidations.
+    pub group: Arc<Group>,
+    /// The tags that it came with; those of its route are not among them.
+    pub tags: Box<[Box<str>]>,
     /// The route that it was rendered for, as `namespace/name`.
     pub route: Arc<str>,
 }
@@ -92,7 +92,8 @@ impl StoredResponse {
             .map(|(name, value)| size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len())
             .sum();
         let bodies: usize = self.representations().map(|representation| representation.body.len()).sum();
-        OVERHEAD + fields + self.compressed.len() * size_of::<Representation>() + bodies
+        let tags: usize = self.tags.iter().map(|tag| size_of::<Box<str>>() + tag.len()).sum();
+        OVERHEAD + fields + tags + self.compressed.len() * size_of::<Representation>() + bodies
     }
 
     /// All representations, the uncompressed one first.

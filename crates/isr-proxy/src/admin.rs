@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::body::Body;
+use crate::invalidate::{self, Listener};
 use crate::problem::Problem;
 use crate::state::Proxy;
 
@@ -31,8 +32,8 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let proxy = Arc::clone(&proxy);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let response = respond(&proxy, &request);
-                async move { Ok::<_, Infallible>(response) }
+                let proxy = Arc::clone(&proxy);
+                async move { Ok::<_, Infallible>(respond(&proxy, request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -43,9 +44,15 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
     }
 }
 
-fn respond(proxy: &Proxy, request: &Request<Incoming>) -> Response<Body> {
+async fn respond(proxy: &Proxy, request: Request<Incoming>) -> Response<Body> {
+    if request.method() == Method::POST && request.uri().path() == invalidate::ADMIN_PATH {
+        let (head, body) = request.into_parts();
+        let active = proxy.active.load_full();
+        let answer = invalidate::respond(proxy, &active, &Listener::Admin, &head.headers, body).await;
+        return answer.unwrap_or_else(Problem::into_response);
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let detail = "The admin endpoints are read with GET.";
+        let detail = "The admin endpoints are read with GET, but for POST /v1/invalidate.";
         return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", detail).into_response();
     }
     match request.uri().path() {
@@ -53,7 +60,7 @@ fn respond(proxy: &Proxy, request: &Request<Incoming>) -> Response<Body> {
         "/readyz" => ready(proxy),
         "/configz" => document(&config(proxy)),
         "/metrics" => {
-            let metrics = proxy.metrics.encode(proxy.memory.usage(), proxy.entries.len());
+            let metrics = proxy.metrics.encode(&proxy.pages, proxy.entries.len());
             text(StatusCode::OK, OPENMETRICS, metrics)
         }
         "/routes" => document(&routes(proxy)),
@@ -133,9 +140,9 @@ fn cached(proxy: &Proxy, uri: &Uri) -> Result<Value, Problem> {
     };
     let group = route.group(&target.host, &page);
     let mut stored: Vec<Value> = proxy
-        .memory
+        .pages
         .iter()
-        .filter(|(_, response)| *response.group == *group)
+        .filter(|(_, response)| **response.group.name() == *group)
         .map(|(key, response)| stored(proxy, route, &key, &response))
         .collect();
     stored.sort_by_key(|variant| variant["key"].as_str().map(ToOwned::to_owned));
@@ -168,7 +175,9 @@ fn cached(proxy: &Proxy, uri: &Uri) -> Result<Value, Problem> {
 fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -> Value {
     let now = proxy.clock.now();
     let standing = match (&route.policy, &response.governed) {
-        (Policy::Interval(policy), None) => interval_standing(response, now, policy),
+        (Policy::Interval(policy), None) => {
+            interval_standing(response, proxy.pages.watermark(&response.group, route), now, policy)
+        }
         (_, Some(governed)) => {
             let age = freshness::current_age(governed.initial_age, response.render.finished, now);
             let fresh = governed.lifetime.fresh_for > age;
@@ -191,6 +200,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
 
 fn interval_standing(
     response: &StoredResponse,
+    watermark: isr_cache::Watermark,
     now: isr_cache::Timestamp,
     policy: &isr_cache::Interval,
 ) -> Value {
@@ -199,7 +209,7 @@ fn interval_standing(
         Why::Invalidated => "invalidated",
         Why::BornStale => "the origin sent a stale copy",
     };
-    match response.render.standing(now, policy, response.marks.watermark()) {
+    match response.render.standing(now, policy, watermark) {
         Standing::Fresh { ttl } => json!({ "state": "fresh", "ttlSeconds": ttl.map(|ttl| ttl.as_secs()) }),
         Standing::Stale { by, why: cause } => {
             json!({ "state": "stale", "bySeconds": by.as_secs(), "why": why(cause) })

@@ -95,6 +95,8 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Bytes of memory for stored pages.
     pub memory_bytes: u64,
+    /// Bytes of disk for stored pages, in the folder for what outlives the process. None: pages are in memory alone.
+    pub disk_bytes: u64,
     /// Renders at a time, in all.
     pub renders: usize,
     /// Renders at a time for one backend. Half of them at most are in the background, so that refreshing never keeps

@@ -50,7 +50,7 @@ pub(crate) fn compress_later(proxy: &Arc<Proxy>, key: &[u8], response: Arc<Store
         // Under the entry's lock, as every write of an ISR page is.
         proxy
             .entries
-            .with(&key, proxy.clock.now(), |_| proxy.memory.replace(&key, &response, Arc::new(compressed)));
+            .with(&key, proxy.clock.now(), |_| proxy.pages.replace(&key, &response, &Arc::new(compressed)));
     });
 }
 

@@ -15,7 +15,7 @@ use crate::body::Body;
 use crate::page::belongs;
 use crate::pass::problem;
 use crate::problem::Problem;
-use crate::render::{self, Job, Landing, Rendered};
+use crate::render::{self, Certainty, Job, Landing, Rendered};
 use crate::respond::Past;
 use crate::state::Proxy;
 use crate::{origin, upstream};
@@ -50,7 +50,7 @@ pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Respon
     request.route.write_key(request.target, &request.head.headers, &mut key);
     let now = proxy.clock.now();
     let stored = look(proxy, request, &key);
-    let standing = standing(stored.as_deref(), now, request.policy);
+    let standing = standing(proxy, request, stored.as_deref(), now);
     if let (Some(stored), Standing::Fresh { ttl }) = (&stored, standing) {
         return serve(request, stored, now, XIsrCache::Hit, ttl_of(ttl), None);
     }
@@ -60,15 +60,38 @@ pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Respon
 
 /// The stored response, if it is this route's page.
 pub(crate) fn look(proxy: &Proxy, request: &Request<'_>, key: &[u8]) -> Option<Arc<StoredResponse>> {
-    proxy.memory.get(key).filter(|stored| belongs(stored, request.route))
+    proxy.pages.get(key).filter(|stored| belongs(stored, request.route))
 }
 
-fn standing(stored: Option<&StoredResponse>, now: Timestamp, policy: &Interval) -> Standing {
-    stored.map_or(Standing::Missing, |stored| stored.render.standing(now, policy, stored.marks.watermark()))
+fn standing(
+    proxy: &Proxy,
+    request: &Request<'_>,
+    stored: Option<&StoredResponse>,
+    now: Timestamp,
+) -> Standing {
+    stored.map_or(Standing::Missing, |stored| {
+        stored.render.standing(now, request.policy, proxy.pages.watermark(&stored.group, request.route))
+    })
+}
+
+/// Brings the page into memory, if it is on the disk and nobody is rendering it.
+pub(crate) async fn recall(proxy: &Proxy, request: &Request<'_>, key: &[u8]) {
+    let is_under_way = || proxy.entries.peek(key, |live| live.entry.flight().is_some()) == Some(true);
+    if !proxy.pages.has_more() || proxy.pages.peek(key).is_some() || is_under_way() {
+        return;
+    }
+    let group = request.route.group(&request.target.host, request.page);
+    let now = proxy.clock.now();
+    // Under the entry's lock, as every write of an ISR page is.
+    let keep = |put: &dyn Fn()| {
+        proxy.entries.with(key, now, |_| put());
+    };
+    proxy.pages.recall(key, &group, now, keep).await;
 }
 
 /// The page is not fresh: serves it stale, waits for a render, or steps aside, as the key's entry decides.
 async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Response {
+    recall(proxy, request, key).await;
     let mut joined = 0;
     loop {
         let now = proxy.clock.now();
@@ -78,8 +101,8 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
         let decided = proxy.entries.with(key, now, |live| {
             let stored = look(proxy, request, key);
             let watermark = watermark(proxy, request, stored.as_deref());
-            let standing = standing(stored.as_deref(), now, request.policy);
-            let verdict = live.entry.on_request(now, standing, watermark, proxy.epochs.current());
+            let standing = standing(proxy, request, stored.as_deref(), now);
+            let verdict = live.entry.on_request(now, standing, watermark, proxy.pages.epoch());
             (verdict, stored, standing, live.landing.subscribe())
         });
         let Some((verdict, stored, standing, landing)) = decided else {
@@ -126,10 +149,11 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
 /// The invalidations that cover this key, also when nothing is stored under it.
 fn watermark(proxy: &Proxy, request: &Request<'_>, stored: Option<&StoredResponse>) -> Watermark {
     if let Some(stored) = stored {
-        return stored.marks.watermark();
+        return proxy.pages.watermark(&stored.group, request.route);
     }
     let group = request.route.group(&request.target.host, request.page);
-    proxy.groups.find(&group).map(|marks| marks.watermark()).unwrap_or_default()
+    let group = proxy.pages.find_group(&group);
+    group.map(|group| proxy.pages.watermark(&group, request.route)).unwrap_or_default()
 }
 
 /// Begins a render that the entry asked for.
@@ -141,7 +165,7 @@ pub(crate) fn begin(
     streamed: Option<render::Streamed>,
 ) {
     let Request { route, policy, target, page, head } = request;
-    let (group, marks) = proxy.groups.get(&route.group(&target.host, page));
+    let group = proxy.pages.group(&route.group(&target.host, page));
     let job = Job {
         route: Arc::clone(route),
         policy: **policy,
@@ -151,7 +175,6 @@ pub(crate) fn begin(
         page: (*page).to_owned(),
         target: route.render_target(target, &head.headers),
         group,
-        marks,
         trace: origin::trace_parent(&head.headers),
     };
     render::begin(proxy, Arc::new(job), flight, streamed);
@@ -159,7 +182,7 @@ pub(crate) fn begin(
 
 /// What somebody who waited got.
 pub(crate) enum Waited {
-    Landed(Rendered),
+    Landed(Rendered, Certainty),
     /// The whole body, as it comes, for the one who began the render.
     Streamed(http::Response<Body>),
     /// The render was forgotten.
@@ -174,7 +197,7 @@ pub(crate) async fn wait(
 ) -> Waited {
     let landed = async {
         match landing.wait_for(|landing| landing.number >= number).await {
-            Ok(landing) => Waited::Landed(landing.result.clone()),
+            Ok(landing) => Waited::Landed(landing.result.clone(), landing.certain.clone()),
             Err(_) => Waited::Gone,
         }
     };
@@ -204,7 +227,7 @@ fn landed(request: &Request<'_>, waited: Waited, came: &Came, joined: usize) -> 
             Label { short: XIsrCache::Miss, status }.write(response.headers_mut());
             Some(Response::Answer(response, XIsrCache::Miss))
         }
-        Waited::Landed(Rendered::Response { response, outcome, detail }) => {
+        Waited::Landed(Rendered::Response { response, outcome, detail }, _) => {
             if outcome == Outcome::Failed && again {
                 return None;
             }
@@ -218,9 +241,11 @@ fn landed(request: &Request<'_>, waited: Waited, came: &Came, joined: usize) -> 
             let answer = answer(&head.method, &head.headers, &response, age, &Label { short, status });
             Some(Response::Answer(answer, short))
         }
-        Waited::Landed(Rendered::TooLong) => Some(Response::Pass(Past { reason, detail: "too-long".into() })),
-        Waited::Landed(Rendered::Failed(_)) | Waited::Gone if again => None,
-        Waited::Landed(Rendered::Failed(error)) => Some(Response::Problem(problem(&error))),
+        Waited::Landed(Rendered::TooLong, _) => {
+            Some(Response::Pass(Past { reason, detail: "too-long".into() }))
+        }
+        Waited::Landed(Rendered::Failed(_), _) | Waited::Gone if again => None,
+        Waited::Landed(Rendered::Failed(error), _) => Some(Response::Problem(problem(&error))),
         Waited::Gone => {
             Some(Response::Problem(problem(&upstream::OriginError::Busy(request.route.backend.name.clone()))))
         }

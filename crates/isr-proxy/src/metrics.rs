@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::pages::Pages;
+
 /// Everything that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -31,6 +33,19 @@ pub(crate) struct Metrics {
     stale_served: Counter,
     keys_under_way: Gauge,
     pub(crate) connections: Gauge,
+    disk: DiskMetrics,
+}
+
+/// What the disk tier holds and what happened to it; zeros without one.
+struct DiskMetrics {
+    bytes: Gauge,
+    capacity: Gauge,
+    entries: Gauge,
+    broken: Gauge,
+    evictions: Counter,
+    errors: Counter,
+    damaged: Counter,
+    dropped: Counter,
 }
 
 /// Requests, by route and by what the cache did.
@@ -109,6 +124,7 @@ impl Metrics {
             "Keys with a render, a recent failure or an opt-out",
         );
         let connections = metric(&mut registry, "connections", "Open connections of visitors");
+        let disk = DiskMetrics::new(&mut registry);
         Self {
             registry,
             requests,
@@ -127,6 +143,7 @@ impl Metrics {
             stale_served,
             keys_under_way,
             connections,
+            disk,
         }
     }
 
@@ -136,17 +153,59 @@ impl Metrics {
     }
 
     /// All of it as text, with the sizes of now.
-    pub(crate) fn encode(&self, usage: isr_store::Usage, keys_under_way: usize) -> String {
+    pub(crate) fn encode(&self, pages: &Pages, keys_under_way: usize) -> String {
+        let usage = pages.usage();
         let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         gauge(&self.cache_bytes, usage.bytes);
         gauge(&self.cache_capacity, usage.capacity);
         gauge(&self.cache_entries, usage.entries as u64);
         gauge(&self.keys_under_way, keys_under_way as u64);
         self.evictions.inner().store(usage.evictions, Ordering::Relaxed);
+        if let Some(disk) = pages.disk_usage() {
+            gauge(&self.disk.bytes, disk.bytes);
+            gauge(&self.disk.capacity, disk.capacity);
+            gauge(&self.disk.entries, disk.entries);
+            gauge(&self.disk.broken, u64::from(disk.broken.is_some()));
+            for (counter, count) in [
+                (&self.disk.evictions, disk.evictions),
+                (&self.disk.errors, disk.errors),
+                (&self.disk.damaged, disk.damaged),
+                (&self.disk.dropped, disk.dropped),
+            ] {
+                counter.inner().store(count, Ordering::Relaxed);
+            }
+        }
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+}
+
+impl DiskMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            bytes: metric(registry, "disk_bytes", "Disk that stored responses take, at most"),
+            capacity: metric(registry, "disk_capacity_bytes", "Disk that stored responses may take"),
+            entries: metric(registry, "disk_entries", "Stored responses on the disk"),
+            broken: metric(registry, "disk_broken", "1 while the disk cannot be written, else 0"),
+            evictions: metric(
+                registry,
+                "disk_evictions",
+                "Stored responses that had to go from the disk for others",
+            ),
+            errors: metric(registry, "disk_errors", "Times that reading or writing the disk failed"),
+            damaged: metric(
+                registry,
+                "disk_damaged",
+                "Records on the disk that were not what they should be",
+            ),
+            dropped: metric(
+                registry,
+                "disk_dropped",
+                "Responses that were not written because the disk is too slow or broken",
+            ),
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use isr_cache::{CacheStatus, Forward, Handling, Interval, NoStore, Outcome, Policy, Verdict, XIsrCache};
+use isr_cache::{
+    CacheStatus, Forward, Handling, Interval, NoStore, Outcome, Policy, TierError, Verdict, XIsrCache,
+};
 use isr_routes::{Route, Target};
 use tokio::sync::oneshot;
 
@@ -14,7 +16,7 @@ use crate::body::Body;
 use crate::interval::{self, Waited};
 use crate::origin::REVALIDATE;
 use crate::problem::Problem;
-use crate::render::Rendered;
+use crate::render::{Certainty, Rendered};
 use crate::state::Proxy;
 
 /// The names under which Vercel and Next.js report a revalidation; `res.revalidate()` looks for them.
@@ -38,10 +40,12 @@ pub(crate) async fn revalidate(
     let mut key = Vec::with_capacity(256);
     route.write_key(target, &head.headers, &mut key);
 
+    // What is good already is kept if the render fails, wherever it is.
+    interval::recall(proxy, &request, &key).await;
     let now = proxy.clock.now();
     let decided = proxy
         .entries
-        .with(&key, now, |live| (live.entry.on_demand(proxy.epochs.advance()), live.landing.subscribe()));
+        .with(&key, now, |live| (live.entry.on_demand(proxy.pages.next_epoch()), live.landing.subscribe()));
     let Some((Verdict::Wait { number, render }, landing)) = decided else {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -54,12 +58,13 @@ pub(crate) async fn revalidate(
     if let Some(flight) = render {
         interval::begin(proxy, &request, &key, flight, None);
     }
-    let rendered = match interval::wait(landing, number, nobody).await {
-        Waited::Landed(rendered) => rendered,
-        Waited::Streamed(_) | Waited::Gone => Rendered::TooLong,
+    let (rendered, certain) = match interval::wait(landing, number, nobody).await {
+        Waited::Landed(rendered, certain) => (rendered, certain),
+        Waited::Streamed(_) | Waited::Gone => (Rendered::TooLong, Certainty::default()),
     };
     match rendered {
         Rendered::Response { response, outcome: Outcome::Rendered, .. } => {
+            certain.known().await.map_err(|error| uncertain(&error))?;
             let handling = Handling::Forward { reason: Forward::Request, status: Some(response.status) };
             let status = CacheStatus {
                 handling,
@@ -105,6 +110,17 @@ pub(crate) fn unauthorized(why: &str) -> Problem {
         StatusCode::UNAUTHORIZED,
         "Not Revalidated",
         format!("{why} Nothing was rendered and nothing changed."),
+    )
+}
+
+/// The page is new here, and a restart may bring back the old one.
+fn uncertain(error: &TierError) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not Certain",
+        format!(
+            "This replica has the new page in memory, and may serve the old one after a restart: {error}. Try again."
+        ),
     )
 }
 

@@ -51,15 +51,19 @@ pub(crate) async fn respond(context: Context<'_>, request: Request<Body>) -> Ans
     }
     let (head, _) = request.into_parts();
     let asked = CacheControl::from_request(&head.headers);
-    let mut joined = false;
+    let (mut joined, mut recalled) = (false, false);
     loop {
         let (key, stored) = match context.find(&head.headers) {
             Found::Stored { key, stored } => (key, stored),
+            Found::Nothing(_) if !recalled && context.recall(&head.headers).await => {
+                recalled = true;
+                continue;
+            }
             Found::Nothing(_) if asked.only_if_cached => return (Err(only_if_cached()), XIsrCache::Error),
             Found::Nothing(miss) => return context.forward(&head, miss, None).await,
         };
         let now = context.proxy.clock.now();
-        let (ttl, short) = match reuse(&stored, now, &asked) {
+        let (ttl, short) = match context.reuse(&stored, now, &asked) {
             Reuse::Fresh { ttl } => (seconds(ttl), XIsrCache::Hit),
             Reuse::StaleWhileRevalidate { stale_for } => {
                 context.refresh_later(&head, &key, &stored);
@@ -108,6 +112,12 @@ enum Found {
 }
 
 impl Context<'_> {
+    fn reuse(&self, stored: &StoredResponse, now: Timestamp, asked: &CacheControl) -> Reuse {
+        let Some(governed) = &stored.governed else { return Reuse::Invalid };
+        let invalidated = self.proxy.pages.watermark(&stored.group, self.route).judge(stored.render.began);
+        assess(age_of(stored, now), &governed.lifetime, invalidated, asked)
+    }
+
     fn primary_key(&self, headers: &HeaderMap) -> Vec<u8> {
         let Self { proxy, visitor, route, target } = self;
         let mut key = Vec::with_capacity(256);
@@ -120,7 +130,7 @@ impl Context<'_> {
 
     fn find(&self, headers: &HeaderMap) -> Found {
         let mut key = self.primary_key(headers);
-        let get = |key: &[u8]| self.proxy.memory.get(key).filter(|stored| belongs(stored, self.route));
+        let get = |key: &[u8]| self.proxy.pages.get(key).filter(|stored| belongs(stored, self.route));
         let Some(stored) = get(&key) else { return Found::Nothing(Forward::UriMiss) };
         let varies = stored.governed.as_ref().map_or(&[][..], |governed| &governed.vary);
         if varies.is_empty() {
@@ -128,6 +138,28 @@ impl Context<'_> {
         }
         vary::secondary_key(varies, headers, &mut key);
         get(&key).map_or(Found::Nothing(Forward::VaryMiss), |stored| Found::Stored { key, stored })
+    }
+
+    /// Brings what is stored for a request into memory, if it is somewhere else.
+    async fn recall(&self, headers: &HeaderMap) -> bool {
+        let Self { proxy, route, target, .. } = self;
+        if !proxy.pages.has_more() {
+            return false;
+        }
+        let group = route.group(&target.host, &target.path);
+        let mut key = self.primary_key(headers);
+        let now = proxy.clock.now();
+        if !proxy.pages.recall(&key, &group, now, |put| put()).await {
+            return false;
+        }
+        let varies = proxy.pages.peek(&key).and_then(|stored| Some(stored.governed.as_ref()?.vary.clone()));
+        match varies.filter(|varies| !varies.is_empty()) {
+            None => true,
+            Some(varies) => {
+                vary::secondary_key(&varies, headers, &mut key);
+                proxy.pages.recall(&key, &group, now, |put| put()).await
+            }
+        }
     }
 
     /// Validates `stored` behind the visitor's back, once however many ask. What speaks for the visitor stays with
@@ -149,7 +181,7 @@ impl Context<'_> {
             });
             let Ok(said) = tokio::time::timeout(limits.render, refreshed).await else { return };
             if said.forbids_sharing() {
-                apart.proxy.memory.remove(&candidate.key);
+                apart.proxy.pages.remove(&candidate.key, &candidate.stored.group);
             }
             flight.ends(said.outcome());
         });
@@ -222,22 +254,16 @@ async fn change(context: Context<'_>, request: Request<Body>) -> Result<Response
     let mut response = pass(proxy, visitor, &route.backend, target, request).await?;
     if let Ok(uri) = uri {
         for path in validation::invalidates(&method, response.status(), response.headers(), &uri) {
-            if let Some(marks) = proxy.groups.find(&route.group(&target.host, path.path())) {
-                marks.invalidate(Mode::Hard, proxy.epochs.advance());
-                tracing::info!(route = &*route.id, host = &*target.host, path = path.path(), %method, "invalidated");
-            }
+            let group = route.group(&target.host, path.path());
+            // Whoever changed something is not kept waiting for the disk: what fails there is tried again.
+            drop(proxy.pages.invalidate_group(&group, Mode::Hard, proxy.pages.next_epoch()));
+            tracing::info!(route = &*route.id, host = &*target.host, path = path.path(), %method, "invalidated");
         }
     }
     let handling = Handling::Forward { reason: Forward::Method, status: Some(response.status()) };
     let status = CacheStatus { handling, ttl: None, stored: false, collapsed: false, detail: None };
     Label { short: XIsrCache::Bypass, status }.write(response.headers_mut());
     Ok(response)
-}
-
-fn reuse(stored: &StoredResponse, now: Timestamp, asked: &CacheControl) -> Reuse {
-    let Some(governed) = &stored.governed else { return Reuse::Invalid };
-    let invalidated = stored.marks.watermark().judge(stored.render.began);
-    assess(age_of(stored, now), &governed.lifetime, invalidated, asked)
 }
 
 /// Whether a validation for this visitor may serve others, and one for others this visitor: they want no more than a

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
-use isr_cache::{Coding, Governed, Marks, Policy, Render, Representation, StoredResponse, Timestamp};
+use isr_cache::{Coding, Governed, Group, Policy, Render, Representation, StoredResponse, Timestamp, tags};
 use isr_routes::Route;
 use sha2::{Digest, Sha256};
 
@@ -24,7 +24,7 @@ const NOT_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Fields of the origin that do not go out with a page of an ISR route: they speak to this cache, about one visitor,
 /// or about bytes that we describe ourselves.
-const REPLACED: [HeaderName; 20] = [
+const REPLACED: [HeaderName; 16] = [
     AGE,
     CACHE_CONTROL,
     CONTENT_LENGTH,
@@ -34,15 +34,11 @@ const REPLACED: [HeaderName; 20] = [
     SET_COOKIE,
     VARY,
     header::ACCEPT_RANGES,
-    HeaderName::from_static("cache-groups"),
     HeaderName::from_static("cache-status"),
-    HeaderName::from_static("cache-tag"),
     HeaderName::from_static("cdn-cache-control"),
     HeaderName::from_static("kube-isr-cdn-cache-control"),
     HeaderName::from_static("surrogate-control"),
-    HeaderName::from_static("surrogate-key"),
     HeaderName::from_static("x-isr-cache"),
-    HeaderName::from_static("x-next-cache-tags"),
     HeaderName::from_static("x-nextjs-cache"),
     HeaderName::from_static("x-vercel-cache"),
 ];
@@ -54,15 +50,15 @@ pub(crate) struct Ingredients {
     pub(crate) version: Version,
     pub(crate) body: Bytes,
     pub(crate) render: Render,
-    pub(crate) group: Arc<str>,
-    pub(crate) marks: Arc<Marks>,
+    pub(crate) group: Arc<Group>,
     /// Whether it will be stored; if not, nobody else may store it either.
     pub(crate) storable: bool,
 }
 
 /// Makes of a render the response that is sent to every visitor.
 pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
-    let Ingredients { status, mut headers, version, body, render, group, marks, storable } = ingredients;
+    let Ingredients { status, mut headers, version, body, render, group, storable } = ingredients;
+    let tags = tags::of(&headers).into_boxed_slice();
     let vary = vary(route, &headers);
     let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, render.finished));
     let governed = (route.policy == Policy::Origin).then(|| Governed {
@@ -72,7 +68,7 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     });
     let said = headers.get(CACHE_CONTROL).cloned();
     strip_hop_by_hop(&mut headers);
-    for name in &REPLACED {
+    for name in REPLACED.iter().chain(&tags::FIELDS) {
         headers.remove(name);
     }
     // Its time of origin stays with a stored response (RFC 9110 §6.6.1); an origin without a clock gets ours.
@@ -100,8 +96,8 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
         modified,
         render,
         governed,
-        marks,
         group,
+        tags,
         route: Arc::clone(&route.id),
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use http::Response;
 use http::header::{HeaderValue, SET_COOKIE};
 use isr_cache::{
-    Epoch, Flight, Interval, Marks, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
-    Trigger,
+    Epoch, Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
+    TierError, Trigger,
 };
 use isr_routes::{RenderTarget, Route};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -22,6 +22,7 @@ use crate::judge::{Answered, Judged, judge};
 use crate::metrics::RenderLabels;
 use crate::origin::{self, Answer};
 use crate::page::{self, Ingredients};
+use crate::pages::Certain;
 use crate::state::Proxy;
 use crate::upstream::OriginError;
 use crate::{encode, log};
@@ -36,8 +37,7 @@ pub(crate) struct Job {
     /// The path of the page that this one belongs to: its own, or for a data companion the page's.
     pub(crate) page: String,
     pub(crate) target: RenderTarget,
-    pub(crate) group: Arc<str>,
-    pub(crate) marks: Arc<Marks>,
+    pub(crate) group: Arc<Group>,
     pub(crate) trace: Option<HeaderValue>,
 }
 
@@ -47,6 +47,27 @@ pub(crate) struct Landing {
     /// Its number; zero before any.
     pub(crate) number: u64,
     pub(crate) result: Rendered,
+    /// Of a render on demand: whether what it replaced can come back.
+    pub(crate) certain: Certainty,
+}
+
+/// Whether something survives a restart, for all who wait to know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certainty(Option<watch::Receiver<Option<Result<(), TierError>>>>);
+
+impl Certainty {
+    fn of(certain: Certain) -> Self {
+        let (tell, told) = watch::channel(None);
+        tokio::spawn(async move { tell.send(Some(certain.await)) });
+        Self(Some(told))
+    }
+
+    /// Waits until it is known.
+    pub(crate) async fn known(self) -> Result<(), TierError> {
+        let Some(mut told) = self.0 else { return Ok(()) };
+        let known = told.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
+        known.unwrap_or_else(|| Err(TierError("the process is ending".into())))
+    }
 }
 
 /// What a render brought to those who wait.
@@ -65,7 +86,7 @@ pub(crate) type Streamed = oneshot::Sender<Response<Body>>;
 
 impl Landing {
     pub(crate) fn none() -> Self {
-        Self { number: 0, result: Rendered::TooLong }
+        Self { number: 0, result: Rendered::TooLong, certain: Certainty::default() }
     }
 }
 
@@ -97,7 +118,7 @@ async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed:
                 let now = proxy.clock.now();
                 let asked = proxy
                     .entries
-                    .with(&job.key, now, |live| live.entry.ask_again(now, proxy.epochs.current()))
+                    .with(&job.key, now, |live| live.entry.ask_again(now, proxy.pages.epoch()))
                     .flatten();
                 let Some(next) = asked else { return };
                 flight = next;
@@ -132,8 +153,8 @@ async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Stre
                 born_stale: judged.outcome == Outcome::AlreadyStale,
                 spread: fastrand::u8(..=SPREAD_MAX),
             };
-            let (group, marks) = (Arc::clone(&job.group), Arc::clone(&job.marks));
-            let ingredients = Ingredients { status, headers, version, body, render, group, marks, storable };
+            let group = Arc::clone(&job.group);
+            let ingredients = Ingredients { status, headers, version, body, render, group, storable };
             let response = Arc::new(page::make(&job.route, ingredients));
             let detail = judged.detail.as_deref().map(Arc::from);
             let outcome = judged.outcome;
@@ -191,31 +212,34 @@ fn land(
     let (landed, response) = proxy.entries.with(&job.key, now, |live| {
         // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
         // the page not there, and begins another.
-        let stored = proxy.memory.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
+        let stored = proxy.pages.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
         let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
-            stored.render.standing(now, &job.policy, stored.marks.watermark())
+            let watermark = proxy.pages.watermark(&stored.group, &job.route);
+            stored.render.standing(now, &job.policy, watermark)
         });
         let landed = live.entry.on_landed(now, judged.outcome, standing, next_epoch(proxy), jitter);
         live.complaint = match judged.outcome {
             Outcome::Rendered => None,
             _ => judged.detail.as_deref().map(Arc::from),
         };
+        let mut certain = Certainty::default();
         let response = match (&result, landed.store) {
             (Rendered::Response { response, .. }, Store::Replace) => {
-                proxy.memory.put(&job.key, Arc::clone(response));
+                proxy.pages.put(&job.key, Arc::clone(response));
                 if flight.trigger == Trigger::OnDemand && judged.outcome == Outcome::Rendered {
                     // The whole group is of this generation or waits for a render of it.
-                    job.marks.invalidate(Mode::Hard, flight.began);
+                    let group = job.group.name();
+                    certain = Certainty::of(proxy.pages.invalidate_group(group, Mode::Hard, flight.began));
                 }
                 Some(Arc::clone(response))
             }
             (_, Store::Drop) => {
-                proxy.memory.remove(&job.key);
+                proxy.pages.remove(&job.key, &job.group);
                 None
             }
             _ => None,
         };
-        live.landing.send_replace(Landing { number: flight.number, result });
+        live.landing.send_replace(Landing { number: flight.number, result, certain });
         (landed, response)
     })?;
     if let Some(response) = response {
@@ -227,7 +251,7 @@ fn land(
 /// A render that follows may answer for an on-demand request: its epoch is new, so that its generation can be told from
 /// what was rendered before it.
 fn next_epoch(proxy: &Proxy) -> Epoch {
-    proxy.epochs.advance()
+    proxy.pages.next_epoch()
 }
 
 /// Ends a flight whose task ended without landing it: dropped at shutdown, or by a panic.

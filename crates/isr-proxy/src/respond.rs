@@ -18,7 +18,7 @@ use crate::fields::is_upgrade;
 use crate::origin::REVALIDATE;
 use crate::problem::Problem;
 use crate::state::{Proxy, Visitor};
-use crate::{interval, log, on_demand, origin_governed, pass};
+use crate::{interval, invalidate, log, on_demand, origin_governed, pass};
 
 /// Routes named in a 404, at most: an explanation, not a catalogue.
 const ROUTES_NAMED: usize = 10;
@@ -71,6 +71,11 @@ async fn route(
         }
     };
     let target = Target::parse(authority, &uri).map_err(|refused| bad(&refused.to_string()))?;
+
+    if head.method == Method::POST && target.path == invalidate::PUBLIC_PATH {
+        let listener = invalidate::Listener::Public(&target.host);
+        return Box::pin(invalidate::respond(proxy, &active, &listener, &head.headers, body)).await;
+    }
 
     let (route, page) = match active.table.find(&target.host, &target.path) {
         Found::Route { route, page } => (route, page),

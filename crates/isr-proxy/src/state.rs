@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use isr_cache::Epochs;
-use isr_store::{Groups, Memory};
 use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
@@ -14,6 +12,7 @@ use crate::config::{Config, Scheme};
 use crate::entries::Entries;
 use crate::metrics::Metrics;
 use crate::origin_governed;
+use crate::pages::Pages;
 use crate::slots::Slots;
 use crate::upstream::Upstream;
 
@@ -23,9 +22,7 @@ pub(crate) struct Proxy {
     pub(crate) clock: Clock,
     /// The routes in force. Swapped whole; a request keeps the one it began with.
     pub(crate) active: ArcSwap<Active>,
-    pub(crate) memory: Memory,
-    pub(crate) groups: Groups,
-    pub(crate) epochs: Epochs,
+    pub(crate) pages: Pages,
     pub(crate) entries: Entries,
     pub(crate) upstream: Upstream,
     pub(crate) slots: Slots,
@@ -62,10 +59,7 @@ impl Proxy {
         Arc::new(Self {
             clock: Clock::start(),
             active: ArcSwap::from_pointee(Active::none()),
-            // A page and its compressed variants.
-            memory: Memory::new(limits.memory_bytes, 3 * limits.page_bytes as u64),
-            groups: Groups::default(),
-            epochs: Epochs::default(),
+            pages: Pages::new(&config),
             entries: Entries::new(),
             upstream: Upstream::new(limits),
             slots: Slots::new(limits),

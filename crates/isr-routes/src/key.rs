@@ -54,6 +54,11 @@ pub struct RenderTarget {
     pub headers: HeaderMap,
 }
 
+/// The path by which a group is named: the loosest spelling of a page's path.
+pub fn group_path(page: &str) -> Cow<'_, str> {
+    loosest(page)
+}
+
 impl Route {
     /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
     pub fn write_key(&self, target: &Target<'_>, headers: &HeaderMap, key: &mut Vec<u8>) {
@@ -108,7 +113,7 @@ impl Route {
     /// The group of the page with this path: its HTML, data companions and query variants share it. Spellings of one
     /// path that most applications take for the same (a trailing slash, `%40` for `@`) share it too.
     pub fn group(&self, host: &str, page: &str) -> String {
-        format!("{host}{}", loosest(page))
+        format!("{host}{}", group_path(page))
     }
 
     /// The first member of the response's `Vary` that the key does not cover, in lower case. Such a response must not

@@ -35,7 +35,7 @@ mod token;
 
 pub use compile::{Backends, Compiled, Options, compile, parse_duration};
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
-pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
+pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key, group_path};
 pub use path::PathPattern;
 pub use preset::{Companion, OwnCache, Preset, PresetHeader};
 pub use references::{References, Secret, Service};

@@ -1,11 +1,17 @@
 //! Where stored responses live.
 //!
-//! [`Memory`] is the tier that serves: the hot set, weighed in bytes, ready to be written to a socket. [`Groups`] hands
-//! out the shared invalidation marks of a page and its companions. A store knows nothing of freshness: it keeps bytes
-//! under keys and forgets the least useful when it is full; `isr-cache` says what may be done with them.
+//! [`Memory`] is the tier that serves: the hot set, weighed in bytes, ready to be written to a socket. [`Disk`] stands behind
+//! it and keeps what was stored over restarts. [`Groups`] hands out the shared invalidation marks of a page and its
+//! companions. A store knows nothing of freshness: it keeps bytes under keys and forgets the least useful when it is full;
+//! `isr-cache` says what may be done with them.
 
+mod disk;
 mod groups;
 mod memory;
+mod record;
+#[cfg(test)]
+mod testing;
 
+pub use disk::{Disk, DiskUsage, Front, Recalled};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};

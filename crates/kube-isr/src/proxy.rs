@@ -34,7 +34,8 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME", default_value = "kube-isr", env = "KUBE_ISR_INSTALLATION")]
     installation: String,
 
-    /// Folder for what outlives the process: the last good table, for a start without an API server
+    /// Folder for what outlives the process: stored pages, and the last good table for a start without an API server.
+    /// Default: a folder kube-isr in $STATE_DIRECTORY, $XDG_STATE_HOME or ~/.local/state, whichever is set first
     #[arg(long, value_name = "DIR", env = "KUBE_ISR_STATE_DIR")]
     state_dir: Option<PathBuf>,
 
@@ -70,6 +71,10 @@ pub(crate) struct ProxyArgs {
     /// Bytes of memory for stored pages
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     max_memory_bytes: u64,
+
+    /// Bytes of disk for stored pages, which so outlive the process; 0: none
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30, env = "KUBE_ISR_MAX_DISK_BYTES")]
+    max_disk_bytes: u64,
 
     /// Bytes of one stored page; a longer one is streamed and not stored
     #[arg(long, value_name = "BYTES", default_value_t = 10 << 20)]
@@ -150,6 +155,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where systemd, or the user's desktop, has programs keep what outlives them.
+fn state_dir() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = folder("STATE_DIRECTORY")
+        .or_else(|| folder("XDG_STATE_HOME"))
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    base.map(|base| base.join("kube-isr"))
+}
+
 fn config(args: ProxyArgs) -> Config {
     let tls = match (args.tls_listen, args.tls_cert, args.tls_key) {
         (Some(listen), Some(certificate), Some(key)) => Some(Tls { listen, certificate, key }),
@@ -166,7 +180,7 @@ fn config(args: ProxyArgs) -> Config {
         } else {
             Routes::Path(args.routes)
         },
-        state_dir: args.state_dir,
+        state_dir: args.state_dir.or_else(state_dir),
         listen: args.listen,
         tls,
         admin: args.admin,
@@ -181,6 +195,7 @@ fn config(args: ProxyArgs) -> Config {
             stream_idle: args.stream_idle_timeout,
             page_bytes: args.max_page_bytes,
             memory_bytes: args.max_memory_bytes,
+            disk_bytes: args.max_disk_bytes,
             renders: args.max_renders,
             renders_per_backend: args.max_renders_per_backend,
             drain_delay: args.drain_delay,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Epochs, Interval, Marks, Mode, NoStore, Render, Why};
+use crate::{Epochs, Group, Interval, Mode, NoStore, Render, Why};
 
 const POLICY: Interval = Interval {
     every: Some(Duration::from_secs(10)),
@@ -11,11 +11,10 @@ const POLICY: Interval = Interval {
 
 /// One key with its stored page, driven as the proxy drives it, beside a history from which a naive model says what
 /// must be true. The model knows nothing of epochs, flights or back-off: it reads the whole history every time.
-#[derive(Default)]
 struct World {
     now: Timestamp,
     epochs: Epochs,
-    marks: Marks,
+    group: Group,
     entry: Entry,
     page: Option<Render>,
     flight: Option<Flight>,
@@ -53,9 +52,25 @@ enum Step {
     AskAgain,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            now: Timestamp::default(),
+            epochs: Epochs::default(),
+            group: Group::new("/".into()),
+            entry: Entry::default(),
+            page: None,
+            flight: None,
+            flight_since: 0,
+            history: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+}
+
 impl World {
     fn standing(&self) -> Standing {
-        self.page.map_or(Standing::Missing, |page| page.standing(self.now, &POLICY, self.marks.watermark()))
+        self.page.map_or(Standing::Missing, |page| page.standing(self.now, &POLICY, self.group.watermark()))
     }
 
     fn begin(&mut self, flight: Flight) {
@@ -77,7 +92,7 @@ impl World {
                 self.wait(number, render, true);
             }
             Step::Invalidate(mode) => {
-                self.marks.invalidate(mode, self.epochs.advance());
+                self.group.invalidate(mode, self.epochs.advance());
                 self.history.push(Event::Invalidated(mode));
             }
             Step::Land(outcome, jitter) => self.land(outcome, jitter),
@@ -100,7 +115,7 @@ impl World {
     fn request(&mut self) {
         let standing = self.standing();
         let verdict =
-            self.entry.on_request(self.now, standing, self.marks.watermark(), self.epochs.current());
+            self.entry.on_request(self.now, standing, self.group.watermark(), self.epochs.current());
         match verdict {
             Verdict::Serve => assert!(self.model_fresh(), "served as fresh, but it is not"),
             Verdict::ServeStale { render } => {
@@ -147,7 +162,7 @@ impl World {
                 let born_stale = outcome == Outcome::AlreadyStale;
                 self.page = Some(Render { finished: self.now, began: flight.began, born_stale, spread: 0 });
                 if flight.trigger == Trigger::OnDemand {
-                    self.marks.invalidate(Mode::Hard, flight.began);
+                    self.group.invalidate(Mode::Hard, flight.began);
                 }
                 Event::Stored { since, at: self.now, born_stale }
             }

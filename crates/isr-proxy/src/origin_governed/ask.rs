@@ -77,7 +77,7 @@ impl Context<'_> {
             } else {
                 // It answers our question and names another response. This visitor gets what we asked about, and the
                 // next one asks for all of it.
-                self.proxy.memory.remove(&candidate.key);
+                self.proxy.pages.remove(&candidate.key, &candidate.stored.group);
                 (Arc::clone(&candidate.stored), Err(NotStored::OtherValidator))
             };
             return Said::Confirmed { stored, cookies, kept };
@@ -97,7 +97,7 @@ impl Context<'_> {
             let length = candidate.stored.identity.body.len() as u64;
             let stored = headers_of(&candidate.stored);
             if validation::head_contradicts(&stored, length, response.headers()) {
-                self.proxy.memory.remove(&candidate.key);
+                self.proxy.pages.remove(&candidate.key, &candidate.stored.group);
             }
         }
         let now = self.proxy.clock.now();

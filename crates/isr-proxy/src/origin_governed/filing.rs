@@ -13,8 +13,8 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    CacheControl, Coding, Epoch, Governed, Marks, NotStored, Render, Representation, StoredResponse,
-    Timestamp, Vary, storing, validation, vary,
+    CacheControl, Coding, Epoch, Governed, Group, NotStored, Render, Representation, StoredResponse,
+    Timestamp, Vary, storing, tags, validation, vary,
 };
 use isr_routes::{Route, Target};
 
@@ -29,8 +29,7 @@ use capture::{Capture, Reading};
 pub(super) struct Filing {
     proxy: Arc<Proxy>,
     route: Arc<str>,
-    group: Arc<str>,
-    marks: Arc<Marks>,
+    group: Arc<Group>,
     key: Vec<u8>,
     method: Method,
     request_headers: HeaderMap,
@@ -73,17 +72,16 @@ impl Filing {
         key: Vec<u8>,
         head: &Parts,
     ) -> Self {
-        let (group, marks) = proxy.groups.get(&route.group(&target.host, &target.path));
+        let group = proxy.pages.group(&route.group(&target.host, &target.path));
         Self {
             proxy: Arc::clone(proxy),
             route: Arc::clone(&route.id),
             group,
-            marks,
             key,
             method: head.method.clone(),
             request_headers: head.headers.clone(),
             requested: proxy.clock.now(),
-            began: proxy.epochs.current(),
+            began: proxy.pages.epoch(),
         }
     }
 
@@ -99,9 +97,10 @@ impl Filing {
     }
 
     /// Passes a response on and stores it once all of it has passed.
-    pub(super) fn keep_while_sent(self, response: Response<Body>, now: Timestamp) -> Response<Body> {
+    pub(super) fn keep_while_sent(self, mut response: Response<Body>, now: Timestamp) -> Response<Body> {
         let (status, headers) = (response.status(), response.headers().clone());
         let reading = Reading::begin(&self.proxy);
+        strip_tags(response.headers_mut());
         response.map(|body| {
             Body::stream(Capture::new(body, reading, move |body| self.store(status, headers, body, now)))
         })
@@ -109,7 +108,7 @@ impl Filing {
 
     /// Reads a response for as long as `within`, and stores it.
     pub(super) async fn keep(self, response: Response<Body>, now: Timestamp, within: Duration) -> Kept {
-        let (head, mut body) = response.into_parts();
+        let (mut head, mut body) = response.into_parts();
         let mut reading = Reading::begin(&self.proxy);
         let read = tokio::time::timeout(within, async {
             while let Some(frame) = body.frame().await {
@@ -124,6 +123,7 @@ impl Filing {
             Ok(Ok(true)) => {
                 let whole = reading.into_bytes();
                 self.store(head.status, head.headers.clone(), whole.clone(), now);
+                strip_tags(&mut head.headers);
                 Kept::Whole(Response::from_parts(head, Body::whole(whole)))
             }
             Ok(Err(error)) => Kept::Broken(innermost(&*error)),
@@ -147,11 +147,11 @@ impl Filing {
         let kept = storing::may_store(&Method::GET, &HeaderMap::new(), stored.status, &headers, now);
         let refreshed = Arc::new(self.response(stored.status, headers, stored.identity.body.clone(), now));
         if kept.is_err() {
-            self.proxy.memory.remove(key);
+            self.proxy.pages.remove(key, &self.group);
         } else if CacheControl::from_request(&self.request_headers).no_store {
             return (refreshed, Err(NotStored::RequestNoStore));
         } else {
-            self.proxy.memory.replace(key, stored, Arc::clone(&refreshed));
+            self.proxy.pages.replace(key, stored, &refreshed);
         }
         (refreshed, kept)
     }
@@ -171,14 +171,14 @@ impl Filing {
 
     /// Stores a response unless a newer one is there: of two requests under way the later one may come back first.
     fn put(&self, key: &[u8], response: StoredResponse) {
-        let newer = self.proxy.memory.peek(key).is_some_and(|present| {
+        let newer = self.proxy.pages.peek(key).is_some_and(|present| {
             let comparable = present.governed.is_some() && present.route == self.route;
             comparable
                 && present.render.began >= self.began
                 && present.render.finished > response.render.finished
         });
         if !newer {
-            self.proxy.memory.put(key, Arc::new(response));
+            self.proxy.pages.put(key, Arc::new(response));
         }
     }
 
@@ -202,6 +202,8 @@ impl Filing {
         headers.remove(AGE);
         headers.remove(CONTENT_LENGTH);
         let etag = headers.remove(ETAG);
+        let tags = tags::of(&headers).into_boxed_slice();
+        strip_tags(&mut headers);
         StoredResponse {
             status,
             fields: fields(headers),
@@ -210,10 +212,17 @@ impl Filing {
             modified,
             render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },
             governed: Some(governed),
-            marks: Arc::clone(&self.marks),
             group: Arc::clone(&self.group),
+            tags,
             route: Arc::clone(&self.route),
         }
+    }
+}
+
+/// Tags are between the origin and its caches.
+fn strip_tags(headers: &mut HeaderMap) {
+    for name in &tags::FIELDS {
+        headers.remove(name);
     }
 }
 

@@ -42,7 +42,7 @@ const BEHIND: Standing = Standing::Stale { by: Duration::ZERO, why: Why::Age };
 pub(super) fn take(proxy: &Arc<Proxy>, key: &[u8], now: Timestamp) -> Turn {
     let key = key_of_turns(key);
     let taken = proxy.entries.with(&key, now, |live| {
-        let verdict = live.entry.on_request(now, AWAITED, Watermark::default(), proxy.epochs.current());
+        let verdict = live.entry.on_request(now, AWAITED, Watermark::default(), proxy.pages.epoch());
         (verdict, live.landing.subscribe())
     });
     match taken {
@@ -57,7 +57,7 @@ pub(super) fn take(proxy: &Arc<Proxy>, key: &[u8], now: Timestamp) -> Turn {
 pub(super) fn take_behind(proxy: &Arc<Proxy>, key: &[u8], now: Timestamp) -> Option<Flight> {
     let key = key_of_turns(key);
     let verdict = proxy.entries.with(&key, now, |live| {
-        live.entry.on_request(now, BEHIND, Watermark::default(), proxy.epochs.current())
+        live.entry.on_request(now, BEHIND, Watermark::default(), proxy.pages.epoch())
     })?;
     let Verdict::ServeStale { render: Some(flight) } = verdict else { return None };
     Some(Flight::new(proxy, key, flight.number))
@@ -91,7 +91,7 @@ impl Drop for Flight {
         let jitter = fastrand::f64();
         proxy.entries.with(key, now, |live| {
             // Nothing can be queued behind it, since no invalidation was told to the entry.
-            live.entry.on_landed(now, *outcome, BEHIND, proxy.epochs.current(), jitter);
+            live.entry.on_landed(now, *outcome, BEHIND, proxy.pages.epoch(), jitter);
             live.landing.send_replace(Landing { number: *number, ..Landing::none() });
         });
     }

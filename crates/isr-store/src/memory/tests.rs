@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use isr_cache::{Coding, Epoch, Marks, Render, Representation, Timestamp};
+use isr_cache::{Coding, Epoch, Group, Render, Representation, Timestamp};
 
 fn response(size: usize) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
@@ -16,8 +16,8 @@ fn response(size: usize) -> Arc<StoredResponse> {
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
         governed: None,
-        marks: Arc::new(Marks::default()),
-        group: "".into(),
+        group: Arc::new(Group::new("/".into())),
+        tags: Box::default(),
         route: "".into(),
     })
 }

@@ -1,0 +1,294 @@
+//! Invalidating many pages at once: `POST` with a route's token and a list of what is out of date.
+//!
+//! A token covers the pages of the routes that have it, and no others: whoever may renew a page of a route one by one may
+//! renew them together. On the visitors' listener those are the routes of the request's host; on the admin listener all.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use http::{HeaderValue, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited};
+use isr_cache::{Mode, PREFIX_DEPTH, Pages, Realm, Selector, TierError, tags};
+use isr_routes::{Found, HostRoutes, Route, RouteTable, Target, group_path};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::active::Active;
+use crate::body::{Body, BoxError};
+use crate::on_demand::unauthorized;
+use crate::origin::REVALIDATE;
+use crate::pages::Certain;
+use crate::problem::Problem;
+use crate::state::Proxy;
+
+/// Where it is on the visitors' listener: under the prefix for what is about a site and no page of it (RFC 8615).
+pub(crate) const PUBLIC_PATH: &str = "/.well-known/kube-isr/v1/invalidate";
+
+/// Where it is on the admin listener.
+pub(crate) const ADMIN_PATH: &str = "/v1/invalidate";
+
+/// Bytes of a request, at most: some thousand paths.
+const BODY_MOST: usize = 256 << 10;
+
+/// For the whole body to come.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Things named in one request, at most: each is a write that is certain before the answer.
+const ITEMS_MOST: usize = 1000;
+
+/// What is out of date.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Request {
+    /// Pages, with all their variants and companions: URLs, or on the visitors' listener paths of the request's host.
+    paths: Vec<String>,
+    /// Everything at or below these paths: URLs for one host, paths for all hosts of the routes.
+    prefixes: Vec<String>,
+    /// Pages that carry one of these tags.
+    tags: Vec<String>,
+    /// All pages of these hosts.
+    hosts: Vec<String>,
+    /// All pages of the routes.
+    everything: bool,
+    mode: Wish,
+}
+
+/// What becomes of what is out of date.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Wish {
+    /// Served once more, and rendered behind the visitor's back: nobody waits, and the application is not flooded.
+    #[default]
+    Soft,
+    /// Gone: the next visitor waits for a render.
+    Hard,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+struct Plan {
+    mode: Mode,
+    /// Names of groups.
+    groups: BTreeSet<String>,
+    selectors: BTreeSet<Selector>,
+}
+
+/// Where a request came in.
+pub(crate) enum Listener<'h> {
+    /// On the visitors', for this host.
+    Public(&'h str),
+    /// On the admin's.
+    Admin,
+}
+
+/// Does it, and answers when it is certain.
+pub(crate) async fn respond(
+    proxy: &Proxy,
+    active: &Active,
+    listener: &Listener<'_>,
+    headers: &HeaderMap,
+    body: impl http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+) -> Result<Response<Body>, Problem> {
+    let covered = covered(&active.table, listener, headers)?;
+    let request = read(body).await?;
+    let plan = plan(&active.table, listener, &covered, request).map_err(|why| refused(&why))?;
+    let Plan { mode, groups, selectors } = &plan;
+    let mut certain: Vec<Certain> = Vec::new();
+    for group in groups {
+        certain.push(proxy.pages.invalidate_group(group, *mode, proxy.pages.next_epoch()));
+    }
+    for selector in selectors {
+        certain.push(proxy.pages.invalidate(selector, *mode).map_err(|_| too_many_marks())?);
+    }
+    let routes: Vec<&str> = covered.iter().map(|route| &*route.id).collect();
+    tracing::info!(?routes, pages = groups.len(), selectors = selectors.len(), ?mode, "invalidated");
+    let errors: Vec<TierError> = join_all(certain).await.into_iter().filter_map(Result::err).collect();
+    if let Some(error) = errors.first() {
+        return Err(uncertain(error));
+    }
+    let document = json!({
+        "mode": if *mode == Mode::Hard { "hard" } else { "soft" },
+        "routes": routes,
+        "pages": groups.len(),
+        "selectors": selectors.len(),
+    });
+    let mut response = Response::new(Body::whole(Bytes::from(format!("{document:#}\n"))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The routes whose token the request carries.
+fn covered(
+    table: &RouteTable,
+    listener: &Listener<'_>,
+    headers: &HeaderMap,
+) -> Result<Vec<Arc<Route>>, Problem> {
+    let mut presented = headers.get_all(&REVALIDATE).iter();
+    let token = match (presented.next(), presented.next()) {
+        (Some(token), None) => token.as_bytes(),
+        (None, _) => return Err(unauthorized("Send a route's token in x-prerender-revalidate.")),
+        (Some(_), Some(_)) => return Err(unauthorized("Send one token in x-prerender-revalidate.")),
+    };
+    let has_token = |route: &&Arc<Route>| route.tokens.accepts(token);
+    let mut covered: Vec<Arc<Route>> = match listener {
+        Listener::Admin => table.routes().filter(has_token).cloned().collect(),
+        Listener::Public(host) => {
+            table.hosts_for(host).flat_map(HostRoutes::routes).filter(has_token).cloned().collect()
+        }
+    };
+    covered.sort_by(|one, other| one.id.cmp(&other.id));
+    covered.dedup_by(|one, other| one.id == other.id);
+    if covered.is_empty() {
+        return Err(unauthorized("The token in x-prerender-revalidate is no route's."));
+    }
+    Ok(covered)
+}
+
+async fn read(body: impl http_body::Body<Data = Bytes, Error: Into<BoxError>>) -> Result<Request, Problem> {
+    let body = std::pin::pin!(body);
+    let collected = tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_MOST).collect()).await;
+    let bytes = match collected {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let detail = format!("The body is longer than {BODY_MOST} bytes. Send several requests.");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Not Invalidated", detail));
+        }
+        Ok(Err(_)) | Err(_) => return Err(refused("the body did not arrive whole")),
+    };
+    serde_json::from_slice(&bytes).map_err(|error| {
+        refused(&format!(
+            r#"the body is not what it should be: {error}. Write {{"paths": ["https://shop.example.com/blog"], "tags": ["posts"], "mode": "soft"}}, or prefixes, hosts, or everything"#
+        ))
+    })
+}
+
+/// What a request asks for, of what its token covers.
+fn plan(
+    table: &RouteTable,
+    listener: &Listener<'_>,
+    covered: &[Arc<Route>],
+    request: Request,
+) -> Result<Plan, String> {
+    let Request { paths, prefixes, tags, hosts, everything, mode } = request;
+    let items = paths.len() + prefixes.len() + tags.len() + hosts.len();
+    if items == 0 && !everything {
+        return Err("nothing is named: write paths, prefixes, tags, hosts, or everything: true".to_owned());
+    }
+    if items > ITEMS_MOST {
+        return Err(format!("{items} things are named and {ITEMS_MOST} may be: send several requests"));
+    }
+    let own_host = match listener {
+        Listener::Public(host) => Some(*host),
+        Listener::Admin => None,
+    };
+    let mode = if mode == Wish::Hard { Mode::Hard } else { Mode::Soft };
+    let mut plan = Plan { mode, groups: BTreeSet::new(), selectors: BTreeSet::new() };
+    for path in &paths {
+        plan.groups.insert(group(table, own_host, covered, path)?);
+    }
+    let mut pages = Vec::new();
+    for prefix in &prefixes {
+        pages.push(prefix_pages(own_host, prefix)?);
+    }
+    for tag in &tags {
+        if !tags::is_tag(tag) {
+            return Err(format!("a tag has 1 to {} bytes and no control characters", tags::TAG_LENGTH));
+        }
+        pages.push(Pages::Tag(tag.as_str().into()));
+    }
+    for host in &hosts {
+        let uri = Uri::default();
+        let target = Target::parse(host, &uri).map_err(|error| format!("`{host}` is no host: {error}"))?;
+        pages.push(Pages::Host(of_this_site(own_host, &target.host)?.into()));
+    }
+    if everything {
+        pages.push(match own_host {
+            Some(host) => Pages::Host(host.into()),
+            None => Pages::All,
+        });
+    }
+    for route in covered {
+        for pages in &pages {
+            plan.selectors.insert(Selector { realm: Realm::Route((*route.id).into()), pages: pages.clone() });
+        }
+    }
+    Ok(plan)
+}
+
+/// The group of one page.
+fn group(
+    table: &RouteTable,
+    own_host: Option<&str>,
+    covered: &[Arc<Route>],
+    path: &str,
+) -> Result<String, String> {
+    let uri: Uri = path.parse().map_err(|error| format!("`{path}` is no URL: {error}"))?;
+    if uri.host().is_none() && own_host.is_none() {
+        return Err(format!("`{path}` names no host: write the URL, as in https://shop.example.com{path}"));
+    }
+    let target =
+        Target::parse(own_host.unwrap_or_default(), &uri).map_err(|error| format!("`{path}`: {error}"))?;
+    of_this_site(own_host, &target.host)?;
+    match table.find(&target.host, &target.path) {
+        Found::Route { route, page } if covered.iter().any(|covered| covered.id == route.id) => {
+            Ok(route.group(&target.host, &page))
+        }
+        Found::Route { route, .. } => {
+            Err(format!("`{path}` is a page of {}, which has another token", route.id))
+        }
+        _ => Err(format!("`{path}` is no page of an IsrRoute")),
+    }
+}
+
+fn prefix_pages(own_host: Option<&str>, prefix: &str) -> Result<Pages, String> {
+    let uri: Uri = prefix.parse().map_err(|error| format!("`{prefix}` is no URL and no path: {error}"))?;
+    // A path alone has no host, and any will do to read it.
+    let target = Target::parse("any.example.com", &uri).map_err(|error| format!("`{prefix}`: {error}"))?;
+    let host = match (uri.host(), own_host) {
+        (Some(_), _) => Some(of_this_site(own_host, &target.host)?),
+        (None, own_host) => own_host,
+    };
+    let path = group_path(&target.path);
+    let path = path.trim_end_matches('/');
+    if path.matches('/').count() > PREFIX_DEPTH {
+        return Err(format!(
+            "`{prefix}` has more than {PREFIX_DEPTH} segments: name the pages, or a shorter prefix"
+        ));
+    }
+    Ok(Pages::Prefix { host: host.map(Into::into), path: path.into() })
+}
+
+/// On the visitors' listener one site speaks of itself alone.
+fn of_this_site<'h>(own_host: Option<&str>, host: &'h str) -> Result<&'h str, String> {
+    match own_host {
+        Some(own) if own != host => {
+            Err(format!("{host} is another host than {own}, where the request was sent"))
+        }
+        _ => Ok(host),
+    }
+}
+
+fn refused(why: &str) -> Problem {
+    let detail = format!("Nothing was invalidated: {why}.");
+    Problem::new(StatusCode::BAD_REQUEST, "Not Invalidated", detail)
+}
+
+fn too_many_marks() -> Problem {
+    let detail = "More tags, prefixes and hosts have been invalidated than can be kept apart. Invalidate everything instead.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Invalidated", detail)
+}
+
+fn uncertain(error: &TierError) -> Problem {
+    let detail = format!(
+        "The pages are invalidated on this replica, and may come back after a restart: {error}. Try again."
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Certain", detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use isr_cache::{Mode, Pages, Reach, Realm, Selector};
+
+use super::*;
+use crate::testing::{Simple, Unreliable, body, page};
+
+const ROOM: u64 = 64 << 20;
+
+fn group(name: &str) -> Arc<Group> {
+    Arc::new(Group::new(name.into()))
+}
+
+/// The disk tier on this disk, and what it recalls. Epochs go on after those.
+fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
+    let mut recalled = Recalled::default();
+    let front = Simple::default();
+    let standing = front.clone();
+    let tier = Disk::on(Box::new(disk.clone()), "a test".into(), room, |known| {
+        recalled = Recalled { epoch: known.epoch, marks: known.marks.clone() };
+        standing.epoch.store(known.epoch.0, Relaxed);
+        Box::new(standing.clone())
+    });
+    (tier, recalled, front)
+}
+
+fn invalidation(group: &Arc<Group>, mode: Mode, epoch: u64) -> Invalidation {
+    group.invalidate(mode, Epoch(epoch));
+    Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode, epoch: Epoch(epoch) }
+}
+
+/// What is there of a page in a process that begins: its body, and whether it is stale.
+async fn found(tier: &Disk, name: &str, key: &[u8]) -> Found {
+    let group = group(name);
+    let response = tier.fetch(key, &group).await.ok().flatten()?;
+    let judged = response.group.watermark().judge(response.render.began);
+    (judged != Some(Mode::Hard)).then(|| (body(&response), judged == Some(Mode::Soft)))
+}
+
+/// A page, and whether it is stale.
+type Found = Option<(String, bool)>;
+
+fn fresh(body: &str) -> Found {
+    Some(body).map(|body| (body.to_owned(), false))
+}
+
+fn stale(body: &str) -> Found {
+    Some(body).map(|body| (body.to_owned(), true))
+}
+
+#[tokio::test]
+async fn what_is_put_is_there_at_once_and_after_a_restart() {
+    let disk = Unreliable::sound();
+    let (tier, _, front) = open(&disk, ROOM);
+    let blog = group("a/blog");
+    front.epoch.store(5, Relaxed);
+    tier.put(b"page", &page(&blog, "one", 1));
+    assert_eq!(found(&tier, "a/blog", b"page").await, fresh("one"), "before it is written");
+    tier.put(b"page", &page(&blog, "two", 2));
+    tier.put(b"data", &page(&blog, "data", 2));
+    tier.put(b"gone", &page(&blog, "gone", 2));
+    tier.remove(b"gone", &blog);
+    tier.close();
+    let (tier, recalled, _) = open(&disk, ROOM);
+    assert_eq!(recalled, Recalled { epoch: Epoch(5), marks: vec![] });
+    assert_eq!(found(&tier, "a/blog", b"page").await, fresh("two"));
+    assert_eq!(found(&tier, "a/blog", b"data").await, fresh("data"));
+    assert_eq!(found(&tier, "a/blog", b"gone").await, None);
+    assert_eq!(found(&tier, "b/blog", b"page").await, None, "a page is found in its group alone");
+    assert_eq!(tier.usage().entries, 2);
+}
+
+#[tokio::test]
+async fn an_invalidated_group_stays_invalidated() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    let [hard, soft, other] = ["a/hard", "a/soft", "a/other"].map(group);
+    let key = |group: &Group, what: &str| format!("{} {what}", group.name()).into_bytes();
+    for group in [&hard, &soft, &other] {
+        tier.put(&key(group, "old"), &page(group, "old", 1));
+        tier.put(&key(group, "new"), &page(group, "new", 9));
+    }
+    tier.invalidate(invalidation(&hard, Mode::Hard, 5)).await.expect("it works");
+    tier.invalidate(invalidation(&soft, Mode::Soft, 5)).await.expect("it works");
+    // A render from before, which lands late.
+    tier.put(&key(&hard, "late"), &page(&hard, "late", 4));
+    tier.put(&key(&soft, "late"), &page(&soft, "late", 4));
+    let check = async |tier: &Disk| {
+        for (group, what, expected) in [
+            (&hard, "old", None),
+            (&hard, "late", None),
+            (&hard, "new", fresh("new")),
+            (&soft, "old", stale("old")),
+            (&soft, "late", stale("late")),
+            (&soft, "new", fresh("new")),
+            (&other, "old", fresh("old")),
+        ] {
+            assert_eq!(found(tier, group.name(), &key(group, what)).await, expected, "{what} of {group:?}");
+        }
+    };
+    check(&tier).await;
+    tier.close();
+    check(&open(&disk, ROOM).0).await;
+}
+
+#[tokio::test]
+async fn invalidations_of_many_groups_are_recalled() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    let selector = Selector { realm: Realm::Installation, pages: Pages::Tag("t".into()) }.to_bytes();
+    for (mode, epoch) in [(Mode::Soft, 3), (Mode::Hard, 7), (Mode::Hard, 6)] {
+        let reach = Reach::Selected((&*selector).into());
+        tier.invalidate(Invalidation { reach, mode, epoch: Epoch(epoch) }).await.expect("it works");
+    }
+    tier.close();
+    let mark = Watermark { hard: Epoch(7), soft: Epoch(3) };
+    assert_eq!(open(&disk, ROOM).1.marks, vec![(selector, mark)]);
+}
+
+#[tokio::test]
+async fn unchanged_bodies_are_not_written_again() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    let blog = group("a/blog");
+    let written = || disk.written();
+    let long = "x".repeat(1 << 20);
+    tier.put(b"page", &page(&blog, &long, 1));
+    tier.invalidate(invalidation(&group("a/other"), Mode::Hard, 1)).await.expect("a barrier");
+    let first = written();
+    assert!(first > 2 << 20, "two bodies of a MiB: {first}");
+    tier.put(b"page", &page(&blog, &long, 2));
+    tier.invalidate(invalidation(&group("a/other"), Mode::Hard, 2)).await.expect("a barrier");
+    let second = written() - first;
+    assert!(second < 1 << 20, "a head: {second}");
+    assert_eq!(found(&tier, "a/blog", b"page").await, fresh(&long));
+}
+
+#[tokio::test]
+async fn the_file_is_bounded_and_what_is_in_use_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let room = 16 << 20;
+    let front = Simple::default();
+    let tier = Disk::open(folder.path(), room, |_| Box::new(front.clone()));
+    let key = |number: u32| number.to_le_bytes().to_vec();
+    let in_use: Vec<_> = (0..20).map(key).collect();
+    front.in_use.lock().expect("the keys").clone_from(&in_use);
+    let mut sizes = fastrand::Rng::with_seed(5);
+    for number in 0..6000_u32 {
+        let body = "y".repeat(sizes.usize(..9000));
+        tier.put(&key(number), &page(&group(&format!("a/{number}")), &body, 1));
+        if number % 256 == 0 {
+            tier.invalidate(invalidation(&group("a/other"), Mode::Hard, 1)).await.expect("a barrier");
+        }
+    }
+    tier.invalidate(invalidation(&group("a/other"), Mode::Hard, 1)).await.expect("a barrier");
+    let usage = tier.usage();
+    assert!(usage.evictions > 1000 && usage.bytes <= room, "{usage:?}");
+    let file = std::fs::metadata(folder.path().join("pages.redb")).expect("the file");
+    let taken = std::os::unix::fs::MetadataExt::blocks(&file) * 512;
+    assert!(taken <= room, "{taken} bytes on the disk");
+    for (number, key) in in_use.iter().enumerate() {
+        assert!(found(&tier, &format!("a/{number}"), key).await.is_some(), "{number} is in use");
+    }
+    assert!(found(&tier, "a/5999", &key(5999)).await.is_some(), "the latest is there");
+    assert_eq!(found(&tier, "a/30", &key(30)).await, None, "the oldest went");
+}
+
+#[tokio::test]
+async fn flipped_bits_and_torn_ends_are_misses_and_never_other_pages() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    let text = |number: u32| format!("page {number} {}", "z".repeat(number as usize * 50));
+    for number in 0..100_u32 {
+        tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), &text(number), 1));
+    }
+    tier.close();
+    let image = disk.image();
+    let mut random = fastrand::Rng::with_seed(11);
+    let (mut hits, mut misses) = (0, 0);
+    for round in 0..60 {
+        let mut image = image.clone();
+        if round % 4 == 0 {
+            image.truncate(random.usize(..image.len()));
+        } else {
+            for _ in 0..=round * 8 {
+                let at = random.usize(..image.len());
+                image[at] ^= 1 << random.u8(..8);
+            }
+        }
+        let (tier, ..) = open(&Unreliable::holding(image), ROOM);
+        for number in 0..100_u32 {
+            match found(&tier, &format!("a/{number}"), &number.to_le_bytes()).await {
+                Some((body, _)) => {
+                    assert_eq!(body, text(number));
+                    hits += 1;
+                }
+                None => misses += 1,
+            }
+        }
+        let after = page(&group("a/after"), "after", 1);
+        tier.put(b"after", &after);
+        assert_eq!(found(&tier, "a/after", b"after").await, fresh("after"), "it goes on");
+    }
+    assert!(hits > 100 && misses > 100, "{hits} hits, {misses} misses: both happen");
+}
+
+/// What a reader may find: everything that was put since the last invalidation that is certain.
+#[derive(Default)]
+struct Model {
+    /// By key: the epochs of what was put, in order.
+    put: HashMap<u8, Vec<u64>>,
+    /// By key: nothing older than this may be found.
+    certain: HashMap<u8, u64>,
+    /// By key: this, or something newer, must be found.
+    acknowledged: HashMap<u8, u64>,
+    /// By key: an invalidation that failed, and may have been made all the same.
+    doubtful: HashMap<u8, u64>,
+}
+
+/// One history of puts and invalidations, on a disk that fails at some moment.
+async fn history(disk: &Unreliable, tier: &Disk, front: &Simple, seed: u64, steps: u32) -> Model {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let groups: Vec<_> = (0..4_u8).map(|key| group(&format!("a/{key}"))).collect();
+    let mut model = Model::default();
+    let mut under_way = Vec::new();
+    for step in 0..steps {
+        let key = random.u8(..4);
+        let group = &groups[usize::from(key)];
+        let epoch = front.epoch.fetch_add(1, Relaxed) + 1;
+        let what = random.u8(..3);
+        if what > 0 {
+            tier.put(&[key], &page(group, &format!("{key} {epoch}"), epoch));
+            model.put.entry(key).or_default().push(epoch);
+        }
+        if what < 2 {
+            // By itself an invalidation; after a page a revalidation on demand.
+            let certain = tier.invalidate(invalidation(group, Mode::Hard, epoch));
+            under_way.push((key, epoch, what == 1, certain));
+        }
+        if random.u8(..4) > 0 && step + 1 < steps {
+            continue;
+        }
+        for (key, epoch, is_page, certain) in under_way.drain(..) {
+            if certain.await.is_ok() {
+                let latest = model.certain.entry(key).or_default();
+                *latest = epoch.max(*latest);
+                // A later invalidation may have come after the page.
+                if is_page && *latest == epoch {
+                    model.acknowledged.insert(key, epoch);
+                }
+            } else {
+                model.doubtful.insert(key, epoch);
+            }
+        }
+        model.acknowledged.retain(|key, epoch| model.certain.get(key) == Some(epoch));
+        if disk.is_broken() {
+            break;
+        }
+    }
+    model
+}
+
+async fn obeys(tier: &Disk, model: &Model, what: &str) {
+    for key in 0..4_u8 {
+        if let Some((body, _)) = found(tier, &format!("a/{key}"), &[key]).await {
+            let epoch: u64 = body
+                .strip_prefix(&format!("{key} "))
+                .and_then(|epoch| epoch.parse().ok())
+                .unwrap_or_else(|| panic!("{what}: another's page: {body}"));
+            assert!(model.put.get(&key).is_some_and(|put| put.contains(&epoch)), "{what}: {body}");
+            let certain = model.certain.get(&key).copied().unwrap_or_default();
+            assert!(epoch >= certain, "{what}: {body} is older than the invalidation of {certain}");
+        } else {
+            let of = |epochs: &HashMap<u8, u64>| epochs.get(&key).copied().unwrap_or_default();
+            let (acknowledged, doubtful) = (of(&model.acknowledged), of(&model.doubtful));
+            // A disk that does not work gives nothing.
+            let is_lost = acknowledged > doubtful && tier.usage().broken.is_none();
+            assert!(!is_lost, "{what}: {key} {acknowledged} was acknowledged and is gone");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_nothing_is_older_than_an_invalidation_that_was_certain() {
+    let (mut rounds, mut kept) = (0, 0);
+    for seed in 0..150 {
+        let disk = Unreliable::sound();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (tier, _, front) = open(&disk, ROOM);
+        disk.fail_after(random.u64(..400));
+        let model = history(&disk, &tier, &front, seed, 40).await;
+        let last = front.epoch.load(Relaxed);
+        for survivors in ["none", "some", "all"] {
+            let crashed = disk.crash(|| match survivors {
+                "none" => false,
+                "all" => true,
+                _ => random.bool(),
+            });
+            let (tier, recalled, _) = open(&crashed, ROOM);
+            assert!(recalled.epoch.0 <= last);
+            obeys(&tier, &model, &format!("seed {seed}, {survivors} survived")).await;
+            for (key, certain) in &model.certain {
+                // What was certain when it was invalidated is in the order of epochs for ever.
+                assert!(recalled.epoch.0 >= *certain, "{key}: {recalled:?} is before {certain}");
+            }
+            kept += tier.usage().entries;
+            rounds += 1;
+        }
+    }
+    assert!(kept > rounds / 2, "most crashes leave something: {kept} pages after {rounds}");
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_and_is_mended_lies_to_nobody() {
+    for seed in 0..40 {
+        let disk = Unreliable::sound();
+        let (tier, _, front) = open(&disk, ROOM);
+        disk.fail_after(fastrand::Rng::with_seed(seed).u64(..300));
+        let model = history(&disk, &tier, &front, seed, 60).await;
+        let was_broken = disk.is_broken();
+        obeys(&tier, &model, "while it is broken").await;
+        disk.mend();
+        // The next write that works says so, by itself and without a restart.
+        let other = group("a/other");
+        let mended = async {
+            let mut epoch = front.epoch.load(Relaxed);
+            loop {
+                epoch += 1;
+                if tier.invalidate(invalidation(&other, Mode::Hard, epoch)).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_mins(1), mended).await.expect("it recovers");
+        assert!(tier.usage().broken.is_none());
+        assert!(!was_broken || tier.usage().errors > 0, "it was counted");
+        obeys(&tier, &model, "after it was mended").await;
+        tier.close();
+        obeys(&open(&disk, ROOM).0, &model, "after a restart").await;
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_read_at_the_start_is_emptied_before_it_is_used() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    tier.put(b"page", &page(&group("a/blog"), "from another order of epochs", 99));
+    tier.close();
+    disk.fail_after(0);
+    let (tier, recalled, _) = open(&disk, ROOM);
+    assert_eq!(recalled, Recalled::default());
+    assert!(tier.usage().broken.is_some());
+    tier.put(b"new", &page(&group("a/new"), "new", 1));
+    assert_eq!(found(&tier, "a/new", b"new").await, fresh("new"), "what is queued is there");
+    disk.mend();
+    let mended = async {
+        while tier.usage().broken.is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), mended).await.expect("it recovers");
+    assert_eq!(found(&tier, "a/blog", b"page").await, None);
+    assert_eq!(found(&tier, "a/new", b"new").await, fresh("new"));
+}
+
+#[tokio::test]
+async fn a_real_folder_is_made_and_kept_to_oneself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pages");
+    let open = || Disk::open(&path, ROOM, |_| Box::new(Simple::default()));
+    let tier = open();
+    tier.put(b"page", &page(&group("a/blog"), "kept", 1));
+    tier.close();
+    let mode = std::fs::metadata(path.join("pages.redb")).expect("the file").permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    assert_eq!(found(&open(), "a/blog", b"page").await, fresh("kept"));
+}

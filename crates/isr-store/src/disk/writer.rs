@@ -1,0 +1,159 @@
+//! The thread that writes, and what it does when it cannot.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isr_cache::{Invalidation, Mode, Reach, TierError, Watermark};
+use redb::Database;
+
+use super::Shared;
+use super::queue::{Operation, Pending};
+use super::tables::{self, Batch, Failure};
+
+/// Changes in one transaction, at most: what waits for its end waits for no more than these. In tests so few that what
+/// belongs together comes apart.
+const BATCH_MOST: usize = if cfg!(test) { 2 } else { 256 };
+
+/// The first pause after a failure, doubled with each further one.
+const RETRY_FIRST: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
+/// The longest pause after a failure: somebody who has made room sees it used soon.
+const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// Writes what is queued until the queue is closed and empty, or closed and the disk does not work.
+pub(super) fn run(shared: &Shared) {
+    let mut failures = 0_u32;
+    loop {
+        let operations = {
+            let mut queue = shared.queue();
+            while queue.operations.is_empty() && !queue.is_closed && !queue.must_empty {
+                queue = shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            }
+            if queue.operations.is_empty() && queue.is_closed {
+                return;
+            }
+            queue.take(BATCH_MOST)
+        };
+        match attempt(shared, &operations) {
+            Ok(()) => {
+                failures = 0;
+                shared.set_broken(None);
+                shared.queue().written(&operations);
+                for (_, operation) in operations {
+                    if let Operation::Invalidate(_, Some(receipt)) = operation {
+                        // Who waited may have left.
+                        let _ = receipt.send(Ok(()));
+                    }
+                }
+            }
+            Err(failure) => {
+                failures += 1;
+                give_back(shared, operations, &failure);
+                let pause =
+                    RETRY_FIRST.saturating_mul(1 << failures.min(10).saturating_sub(1)).min(RETRY_MOST);
+                if !pause_unless_closed(shared, pause) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Waits; `false` if the queue is closed meanwhile.
+fn pause_unless_closed(shared: &Shared, pause: Duration) -> bool {
+    let until = Instant::now() + pause;
+    let mut queue = shared.queue();
+    loop {
+        if queue.is_closed {
+            return false;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
+}
+
+/// Tells those who wait, and keeps what must not be forgotten for the next try.
+fn give_back(shared: &Shared, operations: Vec<(u64, Operation)>, failure: &Failure) {
+    let error = TierError(format!("the disk tier does not work: {failure}").into());
+    shared.count_error();
+    if shared.set_broken(Some(error.clone())) {
+        tracing::error!(folder = %shared.folder, error = %failure, "pages are kept in memory alone until the disk works again");
+    }
+    // An engine that has met an error is opened anew; one whose file is damaged begins with an empty one.
+    shared.close(failure.is_damage());
+    let mut queue = shared.queue();
+    queue.put_back(operations);
+    // All who wait, also those whose turn had not come: nobody knows when it will.
+    for receipt in queue.receipts() {
+        let _ = receipt.send(Err(error.clone()));
+    }
+}
+
+fn attempt(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure> {
+    // An engine that reads a damaged file may panic; that is damage and no more.
+    std::panic::catch_unwind(AssertUnwindSafe(|| write(shared, operations)))
+        .unwrap_or(Err(Failure::Inconsistent("the engine gave up")))
+}
+
+fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure> {
+    if shared.queue().must_empty {
+        shared.close(true);
+    }
+    let database = shared.database()?;
+    let mut batch = Batch::begin(&database)?;
+    let last = operations.last().map_or(0, |(number, _)| *number);
+    for (number, operation) in operations {
+        match operation {
+            Operation::Record(key) => {
+                let latest = shared.queue().latest(*number, key, last);
+                match latest {
+                    Some(Pending::Response(response)) => batch.put(key, &response)?,
+                    Some(Pending::Nothing(group)) => batch.remove(&tables::place(group.name(), key))?,
+                    None => {}
+                }
+            }
+            Operation::Invalidate(Invalidation { reach, mode, epoch }, _) => match reach {
+                Reach::Group(group) => batch.invalidate(group, *mode, *epoch)?,
+                Reach::Selected(selector) => batch.mark(selector, *mode, *epoch)?,
+            },
+        }
+    }
+    batch.evict(shared.capacity, &|key| shared.front.is_in_use(key))?;
+    let evictions = batch.evictions;
+    batch.commit(shared.front.epoch())?;
+    shared.count_evictions(evictions);
+    shared.measure(&database);
+    Ok(())
+}
+
+impl Shared {
+    /// The open file, opened if it is not.
+    fn database(&self) -> Result<Arc<Database>, Failure> {
+        if let Some(database) = self.opened() {
+            return Ok(database);
+        }
+        let mut is_new = self.queue().must_empty;
+        let (database, _) = match self.open() {
+            Err(failure) if failure.is_damage() => {
+                self.close(true);
+                is_new = true;
+                self.open()?
+            }
+            opened => opened?,
+        };
+        if is_new {
+            // Pages from before an invalidation may come to a file that has not heard of it.
+            let mut batch = Batch::begin(&database)?;
+            for (selector, Watermark { hard, soft }) in self.front.marks() {
+                batch.mark(&selector, Mode::Hard, hard)?;
+                batch.mark(&selector, Mode::Soft, soft)?;
+            }
+            batch.commit(self.front.epoch())?;
+            self.queue().must_empty = false;
+        }
+        Ok(self.put_open(database))
+    }
+}

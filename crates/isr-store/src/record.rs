@@ -1,0 +1,225 @@
+//! A stored response as bytes: what the tiers behind the memory keep.
+//!
+//! A record is a head and the bodies that it describes. The head holds the whole key, so that what is found under a digest
+//! is never taken for something else, and a digest of each body, so that neither a torn write nor a flipped bit is served.
+//! Whatever does not decode is a miss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use isr_cache::{
+    Coding, Epoch, Governed, Group, Lifetime, Mode, Render, Representation, StoredResponse, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The version of everything below. A record of another one is not read.
+pub(crate) const FORMAT: u8 = 1;
+
+/// Bytes of the digest that a head begins with: enough against accidents; who could forge one can write the store.
+const HEAD_DIGEST: usize = 8;
+
+/// 128 bits of SHA-256. Two bodies with the same one are the same.
+pub(crate) type Digest = [u8; 16];
+
+/// The digest of these bytes.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    digest
+}
+
+/// Everything of a stored response but its bodies.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) key: Vec<u8>,
+    /// The name of its group.
+    pub(crate) group: String,
+    pub(crate) route: String,
+    pub(crate) began: u64,
+    /// What began before this epoch is stale, whatever its age.
+    pub(crate) soft: u64,
+    pub(crate) bodies: Vec<Described>,
+    status: u16,
+    fields: Vec<(String, Vec<u8>)>,
+    pub(crate) tags: Vec<String>,
+    modified: Option<u64>,
+    finished: u64,
+    born_stale: bool,
+    spread: u8,
+    governed: Option<GovernedForm>,
+}
+
+/// A body that is kept beside its head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Described {
+    /// Position of its coding in [`CODINGS`].
+    pub(crate) coding: u8,
+    pub(crate) digest: Digest,
+    pub(crate) length: u64,
+    etag: Option<Vec<u8>>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct GovernedForm {
+    fresh_for: Duration,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    must_revalidate: bool,
+    heuristic: bool,
+    initial_age: Duration,
+    vary: Vec<String>,
+}
+
+/// Positions are part of the format.
+const CODINGS: [Coding; 3] = [Coding::Identity, Coding::Gzip, Coding::Brotli];
+
+/// Bytes that are no record, or not the one that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged;
+
+impl Head {
+    /// The head of a stored response.
+    pub(crate) fn of(key: &[u8], response: &StoredResponse) -> Self {
+        let StoredResponse { status, fields, modified, render, governed, group, tags, route, .. } = response;
+        let bodies = response.representations().map(|representation| Described {
+            coding: (0..)
+                .zip(CODINGS)
+                .find(|(_, coding)| *coding == representation.coding)
+                .map_or(0, |(at, _)| at),
+            digest: digest(&representation.body),
+            length: representation.body.len() as u64,
+            etag: representation.etag.as_ref().map(|etag| etag.as_bytes().to_vec()),
+        });
+        let governed = governed.as_ref().map(|governed| GovernedForm {
+            fresh_for: governed.lifetime.fresh_for,
+            stale_while_revalidate: governed.lifetime.stale_while_revalidate,
+            stale_if_error: governed.lifetime.stale_if_error,
+            must_revalidate: governed.lifetime.must_revalidate,
+            heuristic: governed.lifetime.heuristic,
+            initial_age: governed.initial_age,
+            vary: governed.vary.iter().map(|name| name.as_str().to_owned()).collect(),
+        });
+        Self {
+            key: key.to_vec(),
+            group: group.name().to_string(),
+            route: route.to_string(),
+            began: render.began.0,
+            soft: group.watermark().soft.0,
+            bodies: bodies.collect(),
+            status: status.as_u16(),
+            fields: fields
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            modified: modified.map(|modified| modified.0),
+            finished: render.finished.0,
+            born_stale: render.born_stale,
+            spread: render.spread,
+            governed,
+        }
+    }
+
+    /// As bytes: version, digest of the rest, the rest.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let head = vec![FORMAT; 1 + HEAD_DIGEST];
+        // Nothing in a head fails to serialise: no maps, no unknown lengths.
+        let mut bytes = postcard::to_extend(self, head).unwrap_or_default();
+        if bytes.len() > HEAD_DIGEST {
+            let sum = digest(&bytes[1 + HEAD_DIGEST..]);
+            bytes[1..=HEAD_DIGEST].copy_from_slice(&sum[..HEAD_DIGEST]);
+        }
+        bytes
+    }
+
+    /// The head that these bytes are.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
+        let (&[FORMAT], rest) = bytes.split_first_chunk::<1>().ok_or(Damaged)? else { return Err(Damaged) };
+        let (sum, rest) = rest.split_first_chunk::<HEAD_DIGEST>().ok_or(Damaged)?;
+        if digest(rest)[..HEAD_DIGEST] != *sum {
+            return Err(Damaged);
+        }
+        postcard::from_bytes(rest).map_err(|_| Damaged)
+    }
+
+    /// The stored response that this head and these bodies are, as a member of `group`, if the key is its own. The group
+    /// takes over what the head knows of it.
+    pub(crate) fn into_response(
+        self,
+        key: &[u8],
+        group: &Arc<Group>,
+        bodies: Vec<Bytes>,
+    ) -> Result<StoredResponse, Damaged> {
+        if self.key != key || *self.group != **group.name() || self.bodies.len() != bodies.len() {
+            return Err(Damaged);
+        }
+        let mut representations = Vec::with_capacity(bodies.len());
+        for (described, body) in self.bodies.iter().zip(bodies) {
+            if digest(&body) != described.digest {
+                return Err(Damaged);
+            }
+            let etag = described.etag.as_deref().map(HeaderValue::from_bytes).transpose();
+            representations.push(Representation {
+                coding: *CODINGS.get(usize::from(described.coding)).ok_or(Damaged)?,
+                body,
+                etag: etag.map_err(|_| Damaged)?,
+            });
+        }
+        if representations.is_empty() {
+            return Err(Damaged);
+        }
+        let fields: Result<Box<[_]>, Damaged> = self
+            .fields
+            .iter()
+            .map(|(name, value)| {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Damaged)?;
+                Ok((name, HeaderValue::from_bytes(value).map_err(|_| Damaged)?))
+            })
+            .collect();
+        let governed = self.governed.map(GovernedForm::governed).transpose()?;
+        let tags: Box<[Box<str>]> = self.tags.into_iter().map(String::into_boxed_str).collect();
+        group.tag(&tags);
+        group.invalidate(Mode::Soft, Epoch(self.soft));
+        Ok(StoredResponse {
+            status: StatusCode::from_u16(self.status).map_err(|_| Damaged)?,
+            fields: fields?,
+            identity: representations.remove(0),
+            compressed: representations.into_boxed_slice(),
+            modified: self.modified.map(Timestamp),
+            render: Render {
+                finished: Timestamp(self.finished),
+                began: Epoch(self.began),
+                born_stale: self.born_stale,
+                spread: self.spread,
+            },
+            governed,
+            group: Arc::clone(group),
+            tags,
+            route: self.route.into(),
+        })
+    }
+}
+
+impl GovernedForm {
+    fn governed(self) -> Result<Governed, Damaged> {
+        let vary: Result<Box<[_]>, _> =
+            self.vary.iter().map(|name| HeaderName::from_bytes(name.as_bytes())).collect();
+        Ok(Governed {
+            lifetime: Lifetime {
+                fresh_for: self.fresh_for,
+                stale_while_revalidate: self.stale_while_revalidate,
+                stale_if_error: self.stale_if_error,
+                must_revalidate: self.must_revalidate,
+                heuristic: self.heuristic,
+            },
+            initial_age: self.initial_age,
+            vary: vary.map_err(|_| Damaged)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
