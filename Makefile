@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-api bench test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -31,6 +31,7 @@ test: tools ## Everything
 	$(MAKE) lint
 	$(MAKE) test-unit
 	$(MAKE) test-reloads
+	$(MAKE) test-shared
 	$(MAKE) test-api
 	$(MAKE) test-chart
 	$(MAKE) test-suites
@@ -42,6 +43,9 @@ test-reloads: ## 200 reloads of 10,000 routes under load (the debug build does 2
 test-api: ## The operator against a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
 	cargo test -p kube-isr --features external-suites --test api
+
+test-shared: ## The shared tier on a real server (redis-server or valkey-server)
+	cargo test -p isr-store --features external-suites shared
 
 bench: ## What the control plane costs with 10,000 routes (release build)
 	tests/cluster/build >/dev/null

@@ -5,13 +5,17 @@
 //! companions. A store knows nothing of freshness: it keeps bytes under keys and forgets the least useful when it is full;
 //! `isr-cache` says what may be done with them.
 
+#[cfg(test)]
+mod contract;
 mod disk;
 mod groups;
 mod memory;
 mod record;
+mod shared;
 #[cfg(test)]
 mod testing;
 
 pub use disk::{Disk, DiskUsage, Front, Recalled};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};
+pub use shared::{Entry, News, Replica, Shared, SharedError, SharedOptions, SharedUsage};

@@ -203,6 +203,38 @@ impl Head {
     }
 }
 
+/// A whole record in one piece: the length of its head, the head, the bodies.
+pub(crate) fn pack(key: &[u8], response: &StoredResponse) -> Vec<u8> {
+    let head = Head::of(key, response).to_bytes();
+    let bodies: usize = response.representations().map(|representation| representation.body.len()).sum();
+    let mut bytes = Vec::with_capacity(4 + head.len() + bodies);
+    // Heads are bounded by what HTTP allows, far below 4 GiB.
+    bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(&head);
+    for representation in response.representations() {
+        bytes.extend_from_slice(&representation.body);
+    }
+    bytes
+}
+
+/// The response that was packed under this key. Its bodies are parts of `bytes`.
+pub(crate) fn unpack(bytes: &Bytes, key: &[u8], group: &Arc<Group>) -> Result<StoredResponse, Damaged> {
+    let length = bytes.first_chunk().map(|length| u32::from_le_bytes(*length)).ok_or(Damaged)?;
+    let mut at = usize::try_from(length).ok().and_then(|length| length.checked_add(4)).ok_or(Damaged)?;
+    let head = Head::from_bytes(bytes.get(4..at).ok_or(Damaged)?)?;
+    let mut bodies = Vec::with_capacity(head.bodies.len());
+    for described in &head.bodies {
+        let end = usize::try_from(described.length).ok().and_then(|length| at.checked_add(length));
+        let end = end.filter(|end| *end <= bytes.len()).ok_or(Damaged)?;
+        bodies.push(bytes.slice(at..end));
+        at = end;
+    }
+    if at != bytes.len() {
+        return Err(Damaged);
+    }
+    head.into_response(key, group, bodies)
+}
+
 impl GovernedForm {
     fn governed(self) -> Result<Governed, Damaged> {
         let vary: Result<Box<[_]>, _> =

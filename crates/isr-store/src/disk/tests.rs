@@ -4,13 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use isr_cache::{Mode, Pages, Reach, Realm, Selector};
 
 use super::*;
-use crate::testing::{Simple, Unreliable, body, page};
+use crate::contract::{found, fresh, group, invalidation, keeps};
+use crate::testing::{Simple, Unreliable, page};
 
 const ROOM: u64 = 64 << 20;
-
-fn group(name: &str) -> Arc<Group> {
-    Arc::new(Group::new(name.into()))
-}
 
 /// The disk tier on this disk, and what it recalls. Epochs go on after those.
 fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
@@ -25,83 +22,27 @@ fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
     (tier, recalled, front)
 }
 
-fn invalidation(group: &Arc<Group>, mode: Mode, epoch: u64) -> Invalidation {
-    group.invalidate(mode, Epoch(epoch));
-    Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode, epoch: Epoch(epoch) }
-}
-
-/// What is there of a page in a process that begins: its body, and whether it is stale.
-async fn found(tier: &Disk, name: &str, key: &[u8]) -> Found {
-    let group = group(name);
-    let response = tier.fetch(key, &group).await.ok().flatten()?;
-    let judged = response.group.watermark().judge(response.render.began);
-    (judged != Some(Mode::Hard)).then(|| (body(&response), judged == Some(Mode::Soft)))
-}
-
-/// A page, and whether it is stale.
-type Found = Option<(String, bool)>;
-
-fn fresh(body: &str) -> Found {
-    Some(body).map(|body| (body.to_owned(), false))
-}
-
-fn stale(body: &str) -> Found {
-    Some(body).map(|body| (body.to_owned(), true))
+#[tokio::test]
+async fn a_disk_keeps_what_every_tier_keeps() {
+    let disk = Unreliable::sound();
+    keeps(open(&disk, ROOM).0, async |tier: Disk| {
+        tier.close();
+        open(&disk, ROOM).0
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_is_put_is_there_at_once_and_after_a_restart() {
+async fn what_is_put_is_there_at_once_and_the_epoch_is_recalled() {
     let disk = Unreliable::sound();
     let (tier, _, front) = open(&disk, ROOM);
-    let blog = group("a/blog");
     front.epoch.store(5, Relaxed);
-    tier.put(b"page", &page(&blog, "one", 1));
+    tier.put(b"page", &page(&group("a/blog"), "one", 1));
     assert_eq!(found(&tier, "a/blog", b"page").await, fresh("one"), "before it is written");
-    tier.put(b"page", &page(&blog, "two", 2));
-    tier.put(b"data", &page(&blog, "data", 2));
-    tier.put(b"gone", &page(&blog, "gone", 2));
-    tier.remove(b"gone", &blog);
     tier.close();
     let (tier, recalled, _) = open(&disk, ROOM);
     assert_eq!(recalled, Recalled { epoch: Epoch(5), marks: vec![] });
-    assert_eq!(found(&tier, "a/blog", b"page").await, fresh("two"));
-    assert_eq!(found(&tier, "a/blog", b"data").await, fresh("data"));
-    assert_eq!(found(&tier, "a/blog", b"gone").await, None);
-    assert_eq!(found(&tier, "b/blog", b"page").await, None, "a page is found in its group alone");
-    assert_eq!(tier.usage().entries, 2);
-}
-
-#[tokio::test]
-async fn an_invalidated_group_stays_invalidated() {
-    let disk = Unreliable::sound();
-    let (tier, ..) = open(&disk, ROOM);
-    let [hard, soft, other] = ["a/hard", "a/soft", "a/other"].map(group);
-    let key = |group: &Group, what: &str| format!("{} {what}", group.name()).into_bytes();
-    for group in [&hard, &soft, &other] {
-        tier.put(&key(group, "old"), &page(group, "old", 1));
-        tier.put(&key(group, "new"), &page(group, "new", 9));
-    }
-    tier.invalidate(invalidation(&hard, Mode::Hard, 5)).await.expect("it works");
-    tier.invalidate(invalidation(&soft, Mode::Soft, 5)).await.expect("it works");
-    // A render from before, which lands late.
-    tier.put(&key(&hard, "late"), &page(&hard, "late", 4));
-    tier.put(&key(&soft, "late"), &page(&soft, "late", 4));
-    let check = async |tier: &Disk| {
-        for (group, what, expected) in [
-            (&hard, "old", None),
-            (&hard, "late", None),
-            (&hard, "new", fresh("new")),
-            (&soft, "old", stale("old")),
-            (&soft, "late", stale("late")),
-            (&soft, "new", fresh("new")),
-            (&other, "old", fresh("old")),
-        ] {
-            assert_eq!(found(tier, group.name(), &key(group, what)).await, expected, "{what} of {group:?}");
-        }
-    };
-    check(&tier).await;
-    tier.close();
-    check(&open(&disk, ROOM).0).await;
+    assert_eq!(tier.usage().entries, 1);
 }
 
 #[tokio::test]
