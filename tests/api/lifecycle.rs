@@ -114,3 +114,29 @@ async fn api_a_change_costs_one_status_write_and_one_shard() {
         maps_after[maps_before.len()..].iter().filter_map(|write| write.split(' ').next()).collect();
     assert_eq!(verbs, ["create", "patch"], "one shard and the index");
 }
+
+#[tokio::test]
+async fn api_a_route_that_somebody_annotated_still_gets_its_status() {
+    let cluster = Cluster::new().await;
+    let _operator = cluster.operator("operator-1");
+    let _one = cluster.proxy("proxy-1").await;
+    let other = cluster.proxy("proxy-2").await;
+    cluster.route(&route("/page").interval("10s"));
+    cluster.says("page", "Ready", "True Ready").await;
+    cluster.plane.kubectl(&["annotate", "isrroute", "page", "-n", SHOP, "reviewed-by=somebody"]);
+    // Nothing is declared anew from here on: what changes is what a proxy says.
+    other.signal("STOP");
+    let said = cluster.says("page", "Programmed", "False Pending").await;
+    assert!(said.contains("1 of 2 ready proxies"), "{said}");
+    cluster.plane.kubectl(&[
+        "annotate",
+        "isrroute",
+        "page",
+        "-n",
+        SHOP,
+        "reviewed-by=another",
+        "--overwrite",
+    ]);
+    other.signal("CONT");
+    cluster.says("page", "Programmed", "True Programmed").await;
+}

@@ -10,13 +10,14 @@
 #[path = "../support/support.rs"]
 mod support;
 
-mod attacks;
 mod chaos;
 mod conditions;
 mod control_plane;
+mod crash;
 mod definition;
 mod installation;
 mod lifecycle;
+mod outage;
 mod privileges;
 mod rivals;
 mod scale;

@@ -239,7 +239,7 @@ impl Reconciler {
     async fn keep(&mut self, revision: Revision) -> Result<(), Failure> {
         let Some((before, index)) = self.done.take() else { return Ok(()) };
         self.done = Some((revision, index.clone()));
-        if before.statuses != revision.statuses {
+        if before.versions != revision.versions {
             let view = self.look();
             // Routes may have changed since the revision was read; then the next run is for that.
             if view.revision.meaning == revision.meaning {

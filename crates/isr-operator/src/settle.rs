@@ -89,8 +89,10 @@ struct Settling {
 
 /// A status that was written.
 struct Written {
-    /// The version of the object that it was made for. As long as that is what is seen, the write is not.
+    /// The version of the object that was seen when it was written. As long as that is what is seen, the write is not.
     version: Option<String>,
+    /// The version that the write made.
+    made: Option<String>,
     status: IsrRouteStatus,
 }
 
@@ -173,12 +175,14 @@ impl Settling {
             .collect();
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
-        let mut complaints = HashMap::new();
+        let (mut complaints, mut is_outdated) = (HashMap::new(), false);
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
-                Outcome::Written { key, version, status } => {
-                    self.written.insert(key, Written { version, status });
+                Outcome::Written { key, version, made, status } => {
+                    self.written.insert(key, Written { version, made, status });
                 }
+                // The watch brings what it is now, as a rule before the next try.
+                Outcome::Outdated => is_outdated = true,
                 Outcome::Failed { key, error } => {
                     if self.complaints.get(&key) != Some(&error) {
                         let (namespace, name) = &key;
@@ -194,7 +198,7 @@ impl Settling {
                 Outcome::NotTried => self.is_unreported = true,
             }
         }
-        if complaints.is_empty() {
+        if complaints.is_empty() && !is_outdated {
             self.write_again = WRITE_AGAIN_FIRST;
         } else {
             self.report_at = Some(Instant::now() + self.write_again);
@@ -235,6 +239,7 @@ impl Settling {
             key,
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
+            expected: written.map_or(&object.metadata.resource_version, |written| &written.made).clone(),
             since: route.since,
             status,
             is_transition,

@@ -68,8 +68,8 @@ pub(crate) struct Revision {
     pub(crate) meaning: u64,
     /// The published objects, perhaps by our own hand.
     pub(crate) published: u64,
-    /// The status of a route.
-    pub(crate) statuses: u64,
+    /// The version of a route: its status, or what nobody here reads.
+    pub(crate) versions: u64,
 }
 
 /// The world at one moment.

@@ -26,8 +26,10 @@ pub(super) struct Change {
     pub(super) key: Key,
     /// Which object of that name; another one that took its place is left alone.
     pub(super) uid: Option<String>,
-    /// The version of the object that the status is made for.
+    /// The version of the object that is seen.
     pub(super) version: Option<String>,
+    /// The version of the object that the status is made for; of any other one nothing is said.
+    pub(super) expected: Option<String>,
     pub(super) since: u64,
     pub(super) status: IsrRouteStatus,
     /// Whether readiness changes, which is an event.
@@ -37,7 +39,9 @@ pub(super) struct Change {
 /// What became of a change.
 pub(super) enum Outcome {
     /// The API server has it.
-    Written { key: Key, version: Option<String>, status: IsrRouteStatus },
+    Written { key: Key, version: Option<String>, made: Option<String>, status: IsrRouteStatus },
+    /// The object is not what it was: it has been changed, or is gone, and the watch has not told yet.
+    Outdated,
     /// It is worth another try. One whose object is gone is not: the watch tells of that.
     Failed { key: Key, error: String },
     /// There was news.
@@ -84,23 +88,25 @@ impl Writer {
         if !self.leadership.is_leader() {
             return Outcome::NotTried;
         }
-        let Change { key, uid, version, status, is_transition, .. } = change;
+        let Change { key, uid, version, expected, status, is_transition, .. } = change;
         let (namespace, name) = &key;
         let routes: Api<IsrRoute> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!({
             "apiVersion": isr_api::API_VERSION,
             "kind": isr_api::KIND,
-            "metadata": { "name": name, "namespace": namespace, "uid": uid },
+            // A leader whose watch is late must not say something old about something new.
+            "metadata": { "name": name, "namespace": namespace, "uid": uid, "resourceVersion": expected },
             "status": status,
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         match routes.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
-            Ok(_) => {
+            Ok(object) => {
                 if is_transition {
                     self.tell(&key, uid, &status).await;
                 }
-                Outcome::Written { key, version, status }
+                Outcome::Written { key, version, made: object.metadata.resource_version, status }
             }
+            Err(kube::Error::Api(status)) if status.code == 409 => Outcome::Outdated,
             Err(error) => {
                 self.metrics.reconcile_errors.get_or_create(&ReasonLabel { reason: "status" }).inc();
                 Outcome::Failed { key, error: describe(&error) }

@@ -23,7 +23,10 @@ impl Collect<RouteObject> for World {
         let mut state = self.state();
         let before = state.routes.get(&key);
         let same_meaning = before.is_some_and(|before| before.means(&known));
-        let same_status = before.is_none_or(|before| before.object.status == known.object.status);
+        // Also of what changes nothing but its version: who writes a status says for which version it is meant.
+        let same_version = before.is_none_or(|before| {
+            before.object.metadata.resource_version == known.object.metadata.resource_version
+        });
         if !same_meaning {
             if let Some(Unreadable { field, message }) = known.unreadable.as_deref() {
                 let (namespace, name) = &key;
@@ -36,8 +39,8 @@ impl Collect<RouteObject> for World {
         drop(state);
         self.revision.send_if_modified(|revision| {
             revision.meaning += u64::from(!same_meaning);
-            revision.statuses += u64::from(!same_status);
-            !same_meaning || !same_status
+            revision.versions += u64::from(!same_version);
+            !same_meaning || !same_version
         });
     }
 

@@ -54,20 +54,23 @@ fn revision(world: &World) -> Revision {
 }
 
 #[test]
-fn a_route_counts_when_it_means_something_else_and_its_status_counts_apart() {
+fn a_route_counts_when_it_means_something_else_and_its_versions_count_apart() {
     let world = world();
     world.apply(route("blog", &json!({})));
     let first = revision(&world);
-    assert_eq!((first.meaning, first.statuses), (1, 0));
+    assert_eq!((first.meaning, first.versions), (1, 0));
 
     world.apply(route(
         "blog",
         &json!({ "metadata": { "resourceVersion": "5", "annotations": { "a": "b" } } }),
     ));
-    assert_eq!(revision(&world), first);
+    assert_eq!(revision(&world), Revision { versions: 1, ..first }, "annotations mean nothing");
 
-    world.apply(route("blog", &json!({ "status": { "observedGeneration": 1 } })));
-    assert_eq!(revision(&world), Revision { statuses: 1, ..first });
+    world.apply(route(
+        "blog",
+        &json!({ "metadata": { "resourceVersion": "6" }, "status": { "observedGeneration": 1 } }),
+    ));
+    assert_eq!(revision(&world), Revision { versions: 2, ..first }, "neither does a status");
 
     world.apply(route("blog", &json!({ "metadata": { "generation": 2 } })));
     assert_eq!(revision(&world).meaning, 2);
