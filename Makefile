@@ -46,6 +46,7 @@ test-api: ## The operator against a real API server (Go modules, built once)
 
 test-shared: ## The shared tier on a real server (redis-server or valkey-server)
 	cargo test -p isr-store --features external-suites shared
+	cargo test -p kube-isr --features external-suites --test shared
 
 bench: ## What the control plane costs with 10,000 routes (release build)
 	tests/cluster/build >/dev/null

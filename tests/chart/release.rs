@@ -78,7 +78,7 @@ async fn is_installed_upgraded_rolled_back_and_removed() {
         release.plane.kubectl(&["wait", "--for=condition=Established", "crd/isrroutes.kube-isr.dev"]);
         release.apply_route();
 
-        release.upgrade(helm, &["--set", "proxy.replicas=3,proxy.accessLog=true"]);
+        release.upgrade(helm, &["--set", "proxy.replicas=3,valkey.enabled=true,proxy.accessLog=true"]);
         let proxies = release.get("deployment", "kube-isr-proxy");
         assert_eq!(proxies["spec"]["replicas"], 3, "{helm}");
         release.must(helm, &["rollback", "kube-isr", "1"]);
@@ -113,8 +113,8 @@ async fn a_release_of_helm_3_is_upgraded_by_helm_4() {
     let release = Release::new().await;
     release.install("helm3", &[]);
     // An autoscaler has chosen another number of proxies; the chart leaves that alone from then on.
-    release.upgrade("helm4", &["--set", "proxy.autoscaling.enabled=true"]);
+    release.upgrade("helm4", &["--set", "proxy.autoscaling.enabled=true,valkey.enabled=true"]);
     release.plane.kubectl(&["scale", "deployment/kube-isr-proxy", "--namespace", NAMESPACE, "--replicas=5"]);
-    release.upgrade("helm4", &["--set", "proxy.autoscaling.enabled=true,logLevel=debug"]);
+    release.upgrade("helm4", &["--set", "proxy.autoscaling.enabled=true,valkey.enabled=true,logLevel=debug"]);
     assert_eq!(release.get("deployment", "kube-isr-proxy")["spec"]["replicas"], 5);
 }

@@ -36,6 +36,12 @@ fn refuses_values_that_make_no_sense() {
         ("proxy.drain.delaySeconds=-1", "delaySeconds"),
         ("proxy.tls.enabled=true", "secretName"),
         ("gateway.httpRoute.enabled=true", "parentRefs"),
+        ("proxy.replicas=2", "set shared.url to a Redis 7 or Valkey, or valkey.enabled to true"),
+        ("proxy.kind=DaemonSet", "more than one proxy needs a shared tier"),
+        ("proxy.autoscaling.enabled=true", "more than one proxy needs a shared tier"),
+        ("valkey.enabled=true,shared.url=redis://valkey:6379", "two shared tiers"),
+        ("shared.url=valkey:6379", "shared"),
+        ("shared.url=redis://user:password@valkey", "shared"),
         ("proxy.kind=DaemonSet,proxy.autoscaling.enabled=true", "a DaemonSet has one pod on each node"),
     ];
     for (helm, (set, says)) in HELMS.into_iter().flat_map(|helm| refused.map(|refused| (helm, refused))) {

@@ -179,7 +179,7 @@ async fn a_folder_that_cannot_be_written_costs_no_visitor_anything_and_is_told()
     let answer = proxy.send(&get("/a").revalidate(TOKEN)).await;
     let problem = answer.problem(503, "it is not certain");
     let detail = problem["detail"].as_str().expect("a sentence");
-    assert!(detail.contains("may serve the old one after a restart"), "{detail}");
+    assert!(detail.contains("a restart may bring back the old one"), "{detail}");
     proxy.get("/a").await.is(200, "HIT", "v2", "here it is new all the same");
 
     std::fs::remove_file(proxy.folder().beside("state")).expect("out of its way");

@@ -312,6 +312,21 @@ impl Proxy {
         assert!(status.expect("sh").success(), "the proxy was there to get SIG{name}");
     }
 
+    /// Stops it from running (SIGSTOP) until SIGCONT, every thread of it.
+    pub async fn pause(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        eventually("all threads stand still", PATIENCE, async || {
+            let is_stopped = |task: std::fs::DirEntry| {
+                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+            };
+            let mut tasks = std::fs::read_dir(&tasks).expect("the threads").map_while(Result::ok);
+            tasks.all(is_stopped).then_some(())
+        })
+        .await;
+    }
+
     /// Kills it at once (SIGKILL); its folder, for the next one.
     pub fn crash(mut self) -> Folder {
         self.child.kill().expect("the proxy was there to be killed");

@@ -53,6 +53,15 @@ labels:
 {{ (index $root.Values $part).serviceAccount.name | default (printf "%s-%s" (include "kube-isr.installation" $root) $part) }}
 {{- end }}
 
+{{/* Where the shared tier is; nothing without one. */}}
+{{- define "kube-isr.shared.url" -}}
+{{- if .Values.shared.url -}}
+{{ .Values.shared.url }}
+{{- else if .Values.valkey.enabled -}}
+redis://{{ include "kube-isr.installation" . }}-valkey:6379
+{{- end }}
+{{- end }}
+
 {{- define "kube-isr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -31,6 +31,12 @@ spec:
         {{- with $proxy.trustedProxies }}
         - --trusted-proxies={{ join "," . }}
         {{- end }}
+        {{- with include "kube-isr.shared.url" . }}
+        - --shared={{ . }}
+        {{- if $.Values.shared.passwordSecret.name }}
+        - --shared-password-file=/etc/kube-isr/shared/{{ $.Values.shared.passwordSecret.key }}
+        {{- end }}
+        {{- end }}
         - --max-memory-bytes={{ int64 $proxy.maxMemoryBytes }}
         - --max-disk-bytes={{ int64 $proxy.maxDiskBytes }}
         - --drain-delay={{ $proxy.drain.delaySeconds }}s
@@ -53,6 +59,9 @@ spec:
         {{- if $proxy.tls.enabled }}
         - { name: tls, mountPath: /etc/kube-isr/tls, readOnly: true }
         {{- end }}
+        {{- if .Values.shared.passwordSecret.name }}
+        - { name: shared, mountPath: /etc/kube-isr/shared, readOnly: true }
+        {{- end }}
   volumes:
     - name: state
       {{- toYaml $proxy.stateVolume | nindent 6 }}
@@ -60,5 +69,13 @@ spec:
     - name: tls
       secret:
         secretName: {{ $proxy.tls.secretName }}
+    {{- end }}
+    {{- with .Values.shared.passwordSecret }}
+    {{- if .name }}
+    - name: shared
+      secret:
+        secretName: {{ .name }}
+        items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }]
+    {{- end }}
     {{- end }}
 {{- end }}

@@ -172,6 +172,13 @@ impl Entry {
         }
     }
 
+    /// The render with this number begins now, in a later epoch than was known when it was asked for.
+    pub fn on_begun(&mut self, number: u64, epoch: Epoch) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.number == number) {
+            flight.began = epoch.max(flight.began);
+        }
+    }
+
     /// The render under way has ended. `stored` is how the stored page stands now, `epoch` a new one, `jitter` a
     /// random number from 0 to 1.
     pub fn on_landed(

@@ -8,10 +8,32 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A position in the order of invalidations. Greater is later.
+///
+/// Replicas that share a log count its positions in the upper bits. The lower ones order what happens on one replica between
+/// two positions: whatever it does while it cannot reach the log is earlier than anything the log tells it next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
+/// Bits for what one replica does between two positions of the log: 65,536 invalidations of its own. Positions have 48, enough
+/// for ten thousand a second until the year 2800.
+const LOCAL_BITS: u32 = 16;
+
 impl Epoch {
+    /// The epoch of a position in the log that replicas share.
+    pub fn at(position: u64) -> Self {
+        Self(position << LOCAL_BITS)
+    }
+
+    /// The last position in the log that is not later.
+    pub fn position(self) -> u64 {
+        self.0 >> LOCAL_BITS
+    }
+
+    /// The first position in the log that is not earlier.
+    pub fn position_after(self) -> u64 {
+        self.0.div_ceil(1 << LOCAL_BITS)
+    }
+
     /// The epoch that an invalidation following this one takes.
     #[must_use]
     pub fn next(self) -> Self {
@@ -71,6 +93,11 @@ impl Epochs {
         Epoch(self.0.load(Ordering::Acquire))
     }
 
+    /// Takes note of an epoch that somebody else has told.
+    pub fn raise(&self, epoch: Epoch) {
+        self.0.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+
     /// A new epoch for an invalidation: later than any that [`current`](Self::current) has told so far.
     pub fn advance(&self) -> Epoch {
         Epoch(self.0.fetch_add(1, Ordering::AcqRel) + 1)
@@ -81,6 +108,18 @@ impl Epochs {
 mod tests {
     use super::*;
     use crate::Group;
+
+    #[test]
+    fn what_a_replica_does_by_itself_is_earlier_than_what_the_log_tells_next() {
+        let epochs = Epochs::default();
+        epochs.raise(Epoch::at(7));
+        let own = epochs.advance();
+        assert!(Epoch::at(7) < own && own < Epoch::at(8));
+        assert_eq!((own.position(), own.position_after()), (7, 8));
+        assert_eq!(Epoch::at(8).position_after(), 8);
+        epochs.raise(Epoch::at(3));
+        assert_eq!(epochs.current(), own, "it never goes back");
+    }
 
     #[test]
     fn a_render_that_began_before_an_invalidation_never_counts() {

@@ -122,6 +122,16 @@ impl Invalidations {
         Ok(())
     }
 
+    /// Notes an invalidation that cannot be refused any more: where there is no room for its mark, everything is covered.
+    pub fn note_or_cover_all(&self, selector: &[u8], mode: Mode, epoch: Epoch) {
+        if self.note(selector, mode, epoch).is_err() {
+            let everything = Selector { realm: Realm::Installation, pages: Pages::All }.to_bytes();
+            // One mark beyond the bound, always the same.
+            self.write().entry(everything.clone()).or_default();
+            let _ = self.note(&everything, mode, epoch);
+        }
+    }
+
     /// The invalidations that cover a group of a route's pages, of those that name it alone and of all others.
     #[inline]
     pub fn watermark(&self, group: &Group, route: &str, route_tags: &[String]) -> Watermark {

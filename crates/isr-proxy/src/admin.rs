@@ -60,7 +60,7 @@ async fn respond(proxy: &Proxy, request: Request<Incoming>) -> Response<Body> {
         "/readyz" => ready(proxy),
         "/configz" => document(&config(proxy)),
         "/metrics" => {
-            let metrics = proxy.metrics.encode(&proxy.pages, proxy.entries.len());
+            let metrics = proxy.metrics.encode(&proxy.pages, proxy.entries.len(), proxy.clock.now());
             text(StatusCode::OK, OPENMETRICS, metrics)
         }
         "/routes" => document(&routes(proxy)),
@@ -80,7 +80,13 @@ fn ready(proxy: &Proxy) -> Response<Body> {
     if proxy.is_ready() {
         return text(StatusCode::OK, "text/plain", "ready\n".to_owned());
     }
-    let why = if proxy.active.load().generation == 0 { "no route table yet\n" } else { "draining\n" };
+    let why = if proxy.active.load().generation == 0 {
+        "no route table yet\n"
+    } else if !proxy.has_caught_up() {
+        "the log of invalidations is not read yet\n"
+    } else {
+        "draining\n"
+    };
     text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why.to_owned())
 }
 
@@ -176,7 +182,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
     let now = proxy.clock.now();
     let standing = match (&route.policy, &response.governed) {
         (Policy::Interval(policy), None) => {
-            interval_standing(response, proxy.pages.watermark(&response.group, route), now, policy)
+            interval_standing(response, proxy.pages.watermark(response, route, now), now, policy)
         }
         (_, Some(governed)) => {
             let age = freshness::current_age(governed.initial_age, response.render.finished, now);

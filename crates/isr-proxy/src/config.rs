@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use isr_store::SharedOptions;
 
 /// Everything a proxy needs to know.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct Config {
     pub routes: Routes,
     /// A folder for what should outlive the process, such as the last good table of a cluster.
     pub state_dir: Option<PathBuf>,
+    /// The store that replicas share, of which there is none for a replica that is alone.
+    pub shared: Option<SharedTier>,
     /// Where visitors connect: HTTP/1.1, and HTTP/2 by prior knowledge.
     pub listen: SocketAddr,
     /// Where visitors connect over TLS.
@@ -45,6 +48,15 @@ pub struct Published {
     pub namespace: Option<String>,
     /// The name of the installation, with which the names of its objects begin.
     pub installation: String,
+}
+
+/// The store that replicas share.
+#[derive(Clone, Debug)]
+pub struct SharedTier {
+    /// Where it is.
+    pub options: SharedOptions,
+    /// What this replica is called in it. No two have the same name at a time.
+    pub replica: String,
 }
 
 /// A TLS listener.

@@ -70,7 +70,7 @@ fn standing(
     now: Timestamp,
 ) -> Standing {
     stored.map_or(Standing::Missing, |stored| {
-        stored.render.standing(now, request.policy, proxy.pages.watermark(&stored.group, request.route))
+        stored.render.standing(now, request.policy, proxy.pages.watermark(stored, request.route, now))
     })
 }
 
@@ -100,7 +100,7 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
         // go of the lock.
         let decided = proxy.entries.with(key, now, |live| {
             let stored = look(proxy, request, key);
-            let watermark = watermark(proxy, request, stored.as_deref());
+            let watermark = watermark(proxy, request, stored.as_deref(), now);
             let standing = standing(proxy, request, stored.as_deref(), now);
             let verdict = live.entry.on_request(now, standing, watermark, proxy.pages.epoch());
             (verdict, stored, standing, live.landing.subscribe())
@@ -147,13 +147,18 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
 }
 
 /// The invalidations that cover this key, also when nothing is stored under it.
-fn watermark(proxy: &Proxy, request: &Request<'_>, stored: Option<&StoredResponse>) -> Watermark {
+fn watermark(
+    proxy: &Proxy,
+    request: &Request<'_>,
+    stored: Option<&StoredResponse>,
+    now: Timestamp,
+) -> Watermark {
     if let Some(stored) = stored {
-        return proxy.pages.watermark(&stored.group, request.route);
+        return proxy.pages.watermark(stored, request.route, now);
     }
     let group = request.route.group(&request.target.host, request.page);
     let group = proxy.pages.find_group(&group);
-    group.map(|group| proxy.pages.watermark(&group, request.route)).unwrap_or_default()
+    group.map(|group| proxy.pages.covers(&group, request.route)).unwrap_or_default()
 }
 
 /// Begins a render that the entry asked for.

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::active::Active;
 use crate::body::{Body, BoxError};
-use crate::on_demand::unauthorized;
+use crate::on_demand::{unauthorized, unreachable};
 use crate::origin::REVALIDATE;
 use crate::pages::Certain;
 use crate::problem::Problem;
@@ -97,12 +97,14 @@ pub(crate) async fn respond(
     let request = read(body).await?;
     let plan = plan(&active.table, listener, &covered, request).map_err(|why| refused(&why))?;
     let Plan { mode, groups, selectors } = &plan;
+    // One for all of it: what begins after this is newer than all that is named.
+    let epoch = proxy.pages.next_epoch().await.map_err(|error| unreachable(&error))?;
     let mut certain: Vec<Certain> = Vec::new();
     for group in groups {
-        certain.push(proxy.pages.invalidate_group(group, *mode, proxy.pages.next_epoch()));
+        certain.push(proxy.pages.invalidate_group(group, *mode, epoch));
     }
     for selector in selectors {
-        certain.push(proxy.pages.invalidate(selector, *mode).map_err(|_| too_many_marks())?);
+        certain.push(proxy.pages.invalidate(selector, *mode, epoch).map_err(|_| too_many_marks())?);
     }
     let routes: Vec<&str> = covered.iter().map(|route| &*route.id).collect();
     tracing::info!(?routes, pages = groups.len(), selectors = selectors.len(), ?mode, "invalidated");
@@ -284,9 +286,7 @@ fn too_many_marks() -> Problem {
 }
 
 fn uncertain(error: &TierError) -> Problem {
-    let detail = format!(
-        "The pages are invalidated on this replica, and may come back after a restart: {error}. Try again."
-    );
+    let detail = format!("The pages are invalidated on this replica, but {error}. Try again.");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Certain", detail)
 }
 

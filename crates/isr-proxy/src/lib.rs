@@ -57,7 +57,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
-pub use config::{Config, Limits, Published, Routes, Scheme, Tls};
+pub use config::{Config, Limits, Published, Routes, Scheme, SharedTier, Tls};
+pub use isr_store::{SharedError, SharedOptions};
 pub use source::SourceError;
 pub use tls::TlsError;
 
@@ -101,6 +102,9 @@ pub enum ServeError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The shared tier.
+    #[error("--shared: {0}")]
+    Shared(#[from] SharedError),
 }
 
 impl Server {
@@ -117,7 +121,7 @@ impl Server {
         let plain = listen::bind(config.listen).await?;
         let admin = listen::bind(config.admin).await?;
         let mut source = Source::find(&config).await?;
-        let proxy = Proxy::new(config);
+        let proxy = Proxy::new(config)?;
         source.begin(&proxy)?;
         Ok(Self { proxy, source, plain, tls, admin })
     }
@@ -137,6 +141,8 @@ impl Server {
         // These end with the process: health is asked for, and certificates may change, until the last moment.
         tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
         tokio::spawn(source.follow(Arc::clone(&proxy)));
+        let following = Arc::clone(&proxy);
+        let following = tokio::spawn(async move { following.pages.follow(&following.clock).await });
         let mut listeners = tokio::task::JoinSet::new();
         listeners.spawn(listen::accept(Arc::clone(&proxy), plain, None));
         if let Some((listener, current)) = tls {
@@ -157,5 +163,8 @@ impl Server {
             tracing::warn!("some requests did not end in time and are cut");
         }
         proxy.draining.send_replace(Draining::Over);
+        // The last word to the other replicas: nobody is served here any more.
+        following.abort();
+        proxy.pages.leave().await;
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use isr_cache::{Outcome, Trigger, XIsrCache};
+use isr_cache::{Outcome, Timestamp, Trigger, XIsrCache};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) refreshes: Family<RenderLabels, Counter>,
+    /// Pages that another replica has rendered while this one wanted to.
+    pub(crate) adopted: Counter,
     pub(crate) upstream_seconds: Histogram,
     pub(crate) reloads: Family<ResultLabel, Counter>,
     pub(crate) reloaded_at: Gauge<f64, AtomicU64>,
@@ -34,6 +36,7 @@ pub(crate) struct Metrics {
     keys_under_way: Gauge,
     pub(crate) connections: Gauge,
     disk: DiskMetrics,
+    shared: SharedMetrics,
 }
 
 /// What the disk tier holds and what happened to it; zeros without one.
@@ -43,6 +46,15 @@ struct DiskMetrics {
     entries: Gauge,
     broken: Gauge,
     evictions: Counter,
+    errors: Counter,
+    damaged: Counter,
+    dropped: Counter,
+}
+
+/// How the shared tier does; zeros without one.
+struct SharedMetrics {
+    position: Gauge,
+    sure: Gauge,
     errors: Counter,
     damaged: Counter,
     dropped: Counter,
@@ -82,6 +94,11 @@ impl Metrics {
             &mut registry,
             "refresh",
             "Renders that have ended, by what began them and how they ended",
+        );
+        let adopted = metric(
+            &mut registry,
+            "refresh_adopted",
+            "Pages that were to be rendered and another replica had rendered",
         );
         // From a millisecond, a page out of the origin's own memory, to half a minute, its time limit.
         let upstream_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 16));
@@ -125,10 +142,12 @@ impl Metrics {
         );
         let connections = metric(&mut registry, "connections", "Open connections of visitors");
         let disk = DiskMetrics::new(&mut registry);
+        let shared = SharedMetrics::new(&mut registry);
         Self {
             registry,
             requests,
             refreshes,
+            adopted,
             upstream_seconds,
             reloads,
             reloaded_at,
@@ -144,6 +163,7 @@ impl Metrics {
             keys_under_way,
             connections,
             disk,
+            shared,
         }
     }
 
@@ -153,7 +173,7 @@ impl Metrics {
     }
 
     /// All of it as text, with the sizes of now.
-    pub(crate) fn encode(&self, pages: &Pages, keys_under_way: usize) -> String {
+    pub(crate) fn encode(&self, pages: &Pages, keys_under_way: usize, now: Timestamp) -> String {
         let usage = pages.usage();
         let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         gauge(&self.cache_bytes, usage.bytes);
@@ -171,6 +191,17 @@ impl Metrics {
                 (&self.disk.errors, disk.errors),
                 (&self.disk.damaged, disk.damaged),
                 (&self.disk.dropped, disk.dropped),
+            ] {
+                counter.inner().store(count, Ordering::Relaxed);
+            }
+        }
+        if let Some(state) = pages.shared_state(now) {
+            gauge(&self.shared.position, state.position);
+            gauge(&self.shared.sure, u64::from(state.is_sure));
+            for (counter, count) in [
+                (&self.shared.errors, state.usage.errors),
+                (&self.shared.damaged, state.usage.damaged),
+                (&self.shared.dropped, state.usage.dropped),
             ] {
                 counter.inner().store(count, Ordering::Relaxed);
             }
@@ -204,6 +235,34 @@ impl DiskMetrics {
                 registry,
                 "disk_dropped",
                 "Responses that were not written because the disk is too slow or broken",
+            ),
+        }
+    }
+}
+
+impl SharedMetrics {
+    fn new(registry: &mut Registry) -> Self {
+        Self {
+            position: metric(registry, "shared_position", "How far the log of invalidations was followed"),
+            sure: metric(
+                registry,
+                "shared_sure",
+                "1 while this replica knows of every acknowledged invalidation, 0 while the log cannot be read",
+            ),
+            errors: metric(
+                registry,
+                "shared_errors",
+                "Times that the shared tier did not do what it was asked to do",
+            ),
+            damaged: metric(
+                registry,
+                "shared_damaged",
+                "Records in the shared tier that were not what they should be",
+            ),
+            dropped: metric(
+                registry,
+                "shared_dropped",
+                "Responses that were not written to the shared tier because it is too slow or away",
             ),
         }
     }

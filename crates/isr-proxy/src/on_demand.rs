@@ -40,12 +40,12 @@ pub(crate) async fn revalidate(
     let mut key = Vec::with_capacity(256);
     route.write_key(target, &head.headers, &mut key);
 
+    let epoch = proxy.pages.next_epoch().await.map_err(|error| unreachable(&error))?;
     // What is good already is kept if the render fails, wherever it is.
     interval::recall(proxy, &request, &key).await;
     let now = proxy.clock.now();
-    let decided = proxy
-        .entries
-        .with(&key, now, |live| (live.entry.on_demand(proxy.pages.next_epoch()), live.landing.subscribe()));
+    let decided =
+        proxy.entries.with(&key, now, |live| (live.entry.on_demand(epoch), live.landing.subscribe()));
     let Some((Verdict::Wait { number, render }, landing)) = decided else {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -113,15 +113,17 @@ pub(crate) fn unauthorized(why: &str) -> Problem {
     )
 }
 
-/// The page is new here, and a restart may bring back the old one.
+/// The other replicas cannot be told.
+pub(crate) fn unreachable(error: &TierError) -> Problem {
+    let detail =
+        format!("Nothing was changed, because the other replicas cannot be told: {error}. Try again.");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Revalidated", detail)
+}
+
+/// The page is new here, and perhaps not everywhere or not for ever.
 fn uncertain(error: &TierError) -> Problem {
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Not Certain",
-        format!(
-            "This replica has the new page in memory, and may serve the old one after a restart: {error}. Try again."
-        ),
-    )
+    let detail = format!("This replica has the new page, but {error}. Try again.");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Certain", detail)
 }
 
 fn failed(why: &str) -> Problem {

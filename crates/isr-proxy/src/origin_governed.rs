@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use isr_cache::freshness::{assess, current_age};
 use isr_cache::{
-    CacheControl, CacheStatus, Forward, Handling, Mode, Reuse, Scope, StoredResponse, Timestamp, XIsrCache,
+    CacheControl, CacheStatus, Forward, Handling, Reuse, Scope, StoredResponse, Timestamp, XIsrCache,
     validation, vary,
 };
 use isr_routes::{Route, Target};
@@ -114,7 +114,7 @@ enum Found {
 impl Context<'_> {
     fn reuse(&self, stored: &StoredResponse, now: Timestamp, asked: &CacheControl) -> Reuse {
         let Some(governed) = &stored.governed else { return Reuse::Invalid };
-        let invalidated = self.proxy.pages.watermark(&stored.group, self.route).judge(stored.render.began);
+        let invalidated = self.proxy.pages.watermark(stored, self.route, now).judge(stored.render.began);
         assess(age_of(stored, now), &governed.lifetime, invalidated, asked)
     }
 
@@ -255,8 +255,7 @@ async fn change(context: Context<'_>, request: Request<Body>) -> Result<Response
     if let Ok(uri) = uri {
         for path in validation::invalidates(&method, response.status(), response.headers(), &uri) {
             let group = route.group(&target.host, path.path());
-            // Whoever changed something is not kept waiting for the disk: what fails there is tried again.
-            drop(proxy.pages.invalidate_group(&group, Mode::Hard, proxy.pages.next_epoch()));
+            proxy.pages.invalidate_behind(&group);
             tracing::info!(route = &*route.id, host = &*target.host, path = path.path(), %method, "invalidated");
         }
     }

@@ -1,11 +1,15 @@
-//! Where the pages are: in memory, and behind it on the disk; and what invalidates them.
+//! Where the pages are: in memory, behind it on the disk, and in a store that replicas share; and what invalidates them.
 //!
-//! A hit asks the memory alone. Who finds nothing there asks the disk before anything is rendered ([`Pages::recall`]).
-//! Whatever is stored goes to both, and an invalidation is certain when the disk has it.
+//! A hit asks the memory alone. Who finds nothing there asks the others before anything is rendered ([`Pages::recall`]).
+//! Whatever is stored goes to all of them. An invalidation is certain when the disk has it, or when every replica knows of
+//! it: one that starts anew reads the log from where its disk left off.
+
+mod claim;
+mod replicas;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use isr_cache::{
@@ -13,12 +17,15 @@ use isr_cache::{
     Tier, TierError, Timestamp, TooManyMarks, Watermark,
 };
 use isr_routes::Route;
-use isr_store::{Disk, DiskUsage, Front, Groups, Memory, Usage};
+use isr_store::{Disk, DiskUsage, Followed, Front, Groups, Memory, Shared, SharedError, Usage};
 use tokio::sync::Mutex;
 
 use crate::config::Config;
+pub(crate) use claim::{Claimed, Hold};
+use replicas::Replicas;
+pub(crate) use replicas::SharedState;
 
-/// How long a visitor waits for a page to be found on the disk. A disk that hangs must cost no more than a render does.
+/// How long a visitor waits for a page to be found on the disk or in the shared tier. A disk that hangs must cost no more than a render does.
 const RECALL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Locks for pages that are being recalled: who asks for the same page waits for the same read, and who asks for another
@@ -29,6 +36,7 @@ const RECALLS: usize = 256;
 pub(crate) struct Pages {
     memory: Arc<Memory>,
     disk: Option<Disk>,
+    replicas: Option<Replicas>,
     groups: Groups,
     invalidations: Arc<Invalidations>,
     epochs: Arc<Epochs>,
@@ -36,21 +44,25 @@ pub(crate) struct Pages {
     hasher: RandomState,
 }
 
-/// Ends when something is known to survive a restart.
+/// Ends when something is known to hold everywhere and to survive a restart.
 pub(crate) type Certain = BoxFuture<'static, Result<(), TierError>>;
 
 impl Pages {
-    /// The pages that the disk holds, or none.
-    pub(crate) fn new(config: &Config) -> Self {
+    /// The pages that the disk and the shared tier hold, or none. To be called within a runtime.
+    pub(crate) fn new(config: &Config, now: Timestamp) -> Result<Self, SharedError> {
         let limits = &config.limits;
         // A page and its compressed variants.
         let memory = Arc::new(Memory::new(limits.memory_bytes, 3 * limits.page_bytes as u64));
         let invalidations = Arc::<Invalidations>::default();
         let mut epochs = Arc::<Epochs>::default();
+        let mut followed = Arc::<std::sync::Mutex<Option<Followed>>>::default();
         let folder = config.state_dir.as_ref().filter(|_| limits.disk_bytes > 0);
         let disk = folder.map(|folder| {
             Disk::open(&folder.join("pages"), limits.disk_bytes, |recalled| {
                 epochs = Arc::new(Epochs::after(recalled.epoch));
+                // Without a shared tier this disk goes on by itself, and never knows again what it missed.
+                let known = recalled.followed.filter(|_| config.shared.is_some());
+                followed = Arc::new(std::sync::Mutex::new(known));
                 for (selector, watermark) in &recalled.marks {
                     for (mode, epoch) in [(Mode::Hard, watermark.hard), (Mode::Soft, watermark.soft)] {
                         // The disk holds no more of them than there may be.
@@ -61,18 +73,27 @@ impl Pages {
                     memory: Arc::clone(&memory),
                     epochs: Arc::clone(&epochs),
                     invalidations: Arc::clone(&invalidations),
+                    followed: Arc::clone(&followed),
                 })
             })
         });
-        Self {
+        let replicas = match &config.shared {
+            Some(shared) => {
+                let tier = Shared::new(&shared.options)?;
+                Some(Replicas::new(tier, shared.replica.clone(), followed, now))
+            }
+            None => None,
+        };
+        Ok(Self {
             memory,
             disk,
+            replicas,
             groups: Groups::default(),
             invalidations,
             epochs,
             recalls: (0..RECALLS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
-        }
+        })
     }
 
     /// The response in memory under `key`.
@@ -86,8 +107,8 @@ impl Pages {
         self.memory.peek(key)
     }
 
-    /// Brings the response under `key` from the disk into memory, if it is there and not in memory; `false` if there is
-    /// none. `keep` puts it into memory, or does not when something else is there by then.
+    /// Brings the response under `key` from the disk or the shared tier into memory, if it is there and not in memory;
+    /// `false` if there is none. `keep` puts it into memory, or does not when something else is there by then.
     pub(crate) async fn recall(
         &self,
         key: &[u8],
@@ -95,8 +116,7 @@ impl Pages {
         now: Timestamp,
         keep: impl FnOnce(&dyn Fn()),
     ) -> bool {
-        let Some(disk) = &self.disk else { return false };
-        // Held before the disk is asked: who invalidates the group meanwhile marks this one.
+        // Held before anybody is asked: who invalidates the group meanwhile marks this one.
         let group = self.groups.get(group);
         let finding = async {
             let lock = usize::try_from(self.hasher.hash_one(key) % RECALLS as u64).unwrap_or(0);
@@ -104,14 +124,26 @@ impl Pages {
             if self.memory.peek(key).is_some() {
                 return true;
             }
+            let on_disk = match &self.disk {
+                Some(disk) => disk.fetch(key, &group).await,
+                None => Ok(None),
+            };
             // An error is counted where it happens; to a visitor it is a page that is not there.
-            let Ok(Some(mut found)) = disk.fetch(key, &group).await else { return false };
-            if found.render.finished > now {
-                // The clock was ahead before the restart. A page is never younger than this moment.
-                Arc::make_mut(&mut found).render.finished = now;
-            }
+            let (found, is_on_disk) = match (on_disk, &self.replicas) {
+                (Ok(Some(found)), _) => (found, true),
+                (_, Some(replicas)) => match replicas.shared.fetch(key, &group).await {
+                    Ok(Some(found)) => (found, false),
+                    _ => return false,
+                },
+                _ => return false,
+            };
+            let found = no_younger_than(now, found);
             keep(&|| {
                 if self.memory.peek(key).is_none() {
+                    found.group.tag(&found.tags);
+                    if !is_on_disk && let Some(disk) = &self.disk {
+                        disk.put(key, &found);
+                    }
                     self.memory.put(key, Arc::clone(&found));
                 }
             });
@@ -122,11 +154,22 @@ impl Pages {
 
     /// Whether pages may be found where [`recall`](Self::recall) looks.
     pub(crate) fn has_more(&self) -> bool {
-        self.disk.is_some()
+        self.disk.is_some() || self.replicas.is_some()
     }
 
     /// Stores `response` under `key` in place of what is there.
     pub(crate) fn put(&self, key: &[u8], response: Arc<StoredResponse>) {
+        if let Some(replicas) = &self.replicas
+            // The server may have forgotten the mark. A new replica would take the page for good.
+            && response.render.began >= response.group.watermark().hard
+        {
+            replicas.shared.put(key, &response);
+        }
+        self.adopt(key, response);
+    }
+
+    /// Stores a response that another replica has rendered.
+    pub(crate) fn adopt(&self, key: &[u8], response: Arc<StoredResponse>) {
         response.group.tag(&response.tags);
         if let Some(disk) = &self.disk {
             disk.put(key, &response);
@@ -136,19 +179,25 @@ impl Pages {
 
     /// Stores `response` if `present` is still what is stored under `key`.
     pub(crate) fn replace(&self, key: &[u8], present: &Arc<StoredResponse>, response: &Arc<StoredResponse>) {
-        if self.memory.replace(key, present, Arc::clone(response))
-            && let Some(disk) = &self.disk
-        {
-            disk.put(key, response);
+        if self.memory.replace(key, present, Arc::clone(response)) {
+            for tier in self.tiers() {
+                tier.put(key, response);
+            }
         }
     }
 
     /// Forgets what is stored under `key`, a member of `group`.
     pub(crate) fn remove(&self, key: &[u8], group: &Arc<Group>) {
         self.memory.remove(key);
-        if let Some(disk) = &self.disk {
-            disk.remove(key, group);
+        for tier in self.tiers() {
+            tier.remove(key, group);
         }
+    }
+
+    /// What stands behind the memory.
+    fn tiers(&self) -> impl Iterator<Item = &dyn Tier> {
+        let shared = self.replicas.as_ref().map(|replicas| &*replicas.shared as &dyn Tier);
+        self.disk.as_ref().map(|disk| disk as &dyn Tier).into_iter().chain(shared)
     }
 
     /// The group of this name.
@@ -161,9 +210,23 @@ impl Pages {
         self.groups.find(name)
     }
 
+    /// The invalidations that cover a stored response of a route.
+    #[inline]
+    pub(crate) fn watermark(&self, stored: &StoredResponse, route: &Route, now: Timestamp) -> Watermark {
+        let mut watermark = self.covers(&stored.group, route);
+        if let Some(replicas) = &self.replicas {
+            let sure_until = replicas.sure_until();
+            // Something may have been invalidated since, and nobody has said so here.
+            if now > sure_until && stored.render.finished <= sure_until {
+                watermark.soft = watermark.soft.max(stored.render.began.next());
+            }
+        }
+        watermark
+    }
+
     /// The invalidations that cover a group of a route's pages.
     #[inline]
-    pub(crate) fn watermark(&self, group: &Group, route: &Route) -> Watermark {
+    pub(crate) fn covers(&self, group: &Group, route: &Route) -> Watermark {
         self.invalidations.watermark(group, &route.id, &route.tags)
     }
 
@@ -172,13 +235,29 @@ impl Pages {
         self.epochs.current()
     }
 
-    /// A new epoch.
-    pub(crate) fn next_epoch(&self) -> Epoch {
-        self.epochs.advance()
+    /// An epoch for a render that follows another. Of several replicas each asks for its own when the render begins.
+    pub(crate) fn following_epoch(&self) -> Epoch {
+        if self.replicas.is_some() { self.epochs.current() } else { self.epochs.advance() }
     }
 
-    /// Invalidates what began before `epoch` of a group. Everybody here knows of it when this returns; after a restart
-    /// when the future has ended.
+    /// A new epoch, later than all that any replica knows.
+    ///
+    /// # Errors
+    ///
+    /// When there are others and they cannot be asked.
+    pub(crate) async fn next_epoch(&self) -> Result<Epoch, TierError> {
+        match &self.replicas {
+            None => Ok(self.epochs.advance()),
+            Some(replicas) => {
+                let epoch = replicas.shared.next_epoch().await?;
+                self.epochs.raise(epoch);
+                Ok(epoch)
+            }
+        }
+    }
+
+    /// Invalidates what began before `epoch` of a group. Everybody here knows of it when this returns; everybody else, and
+    /// whoever starts anew, when the future has ended.
     pub(crate) fn invalidate_group(&self, name: &str, mode: Mode, epoch: Epoch) -> Certain {
         let group = self.groups.get(name);
         group.invalidate(mode, epoch);
@@ -186,17 +265,50 @@ impl Pages {
     }
 
     /// Invalidates what a selector covers, in the same way.
-    pub(crate) fn invalidate(&self, selector: &Selector, mode: Mode) -> Result<Certain, TooManyMarks> {
+    pub(crate) fn invalidate(
+        &self,
+        selector: &Selector,
+        mode: Mode,
+        epoch: Epoch,
+    ) -> Result<Certain, TooManyMarks> {
         let bytes = selector.to_bytes();
-        let epoch = self.epochs.advance();
         self.invalidations.note(&bytes, mode, epoch)?;
         Ok(self.tell(Invalidation { reach: Reach::Selected(bytes.into()), mode, epoch }))
     }
 
+    /// Invalidates a group of which a visitor has changed something, who does not wait until everybody knows.
+    pub(crate) fn invalidate_behind(self: &Arc<Self>, name: &str) {
+        // For this replica, at once, and before anything that the log tells next.
+        let group = self.groups.get(name);
+        let epoch = self.epochs.advance();
+        group.invalidate(Mode::Hard, epoch);
+        let invalidation =
+            Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode: Mode::Hard, epoch };
+        if self.replicas.is_none() {
+            drop(self.tell(invalidation));
+            return;
+        }
+        let pages = Arc::clone(self);
+        tokio::spawn(async move {
+            let told =
+                async { pages.invalidate_group(group.name(), Mode::Hard, pages.next_epoch().await?).await };
+            if let Err(error) = told.await {
+                tracing::warn!(group = &**group.name(), %error, "not everybody knows of a change");
+            }
+        });
+    }
+
     fn tell(&self, invalidation: Invalidation) -> Certain {
-        match &self.disk {
-            Some(disk) => disk.invalidate(invalidation),
-            None => Box::pin(async { Ok(()) }),
+        let on_disk = self.disk.as_ref().map(|disk| disk.invalidate(invalidation.clone()));
+        match (&self.replicas, on_disk) {
+            // What the disk has not written is read from the log again.
+            (Some(replicas), _) => replicas.tell(invalidation),
+            (None, Some(on_disk)) => Box::pin(async {
+                let unknown =
+                    |error| TierError(format!("a restart may bring back the old one: {error}").into());
+                on_disk.await.map_err(unknown)
+            }),
+            (None, None) => Box::pin(async { Ok(()) }),
         }
     }
 
@@ -210,14 +322,33 @@ impl Pages {
         self.memory.usage()
     }
 
+    /// Whether everything is known here that other replicas have invalidated before the start.
+    pub(crate) fn have_caught_up(&self) -> bool {
+        self.replicas.as_ref().is_none_or(Replicas::has_joined)
+    }
+
+    /// How the shared tier does, if there is one.
+    pub(crate) fn shared_state(&self, now: Timestamp) -> Option<SharedState> {
+        self.replicas.as_ref().map(|replicas| replicas.state(now))
+    }
+
     /// What the disk holds, if there is one.
     pub(crate) fn disk_usage(&self) -> Option<DiskUsage> {
         self.disk.as_ref().map(Disk::usage)
     }
 }
 
+/// A response from elsewhere whose clock is ahead. A page is never younger than this moment.
+fn no_younger_than(now: Timestamp, mut response: Arc<StoredResponse>) -> Arc<StoredResponse> {
+    if response.render.finished > now {
+        Arc::make_mut(&mut response).render.finished = now;
+    }
+    response
+}
+
 /// What stands before the disk.
 struct Before {
+    followed: Arc<std::sync::Mutex<Option<Followed>>>,
     memory: Arc<Memory>,
     epochs: Arc<Epochs>,
     invalidations: Arc<Invalidations>,
@@ -226,6 +357,10 @@ struct Before {
 impl Front for Before {
     fn epoch(&self) -> Epoch {
         self.epochs.current()
+    }
+
+    fn followed(&self) -> Option<Followed> {
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_in_use(&self, key: &[u8]) -> bool {

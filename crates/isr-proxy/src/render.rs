@@ -1,6 +1,6 @@
 //! Renders: tasks of their own, tied to no visitor's connection.
 //!
-//! A render is begun because [`isr_cache::Entry`] said so. It waits for a slot, asks the origin, judges the answer,
+//! A render is begun because [`isr_cache::Entry`] said so. Unless another replica renders the page, it waits for a slot, asks the origin, judges the answer,
 //! stores the page, tells everybody who waits, and begins the next render of its key if one is wanted. A visitor who
 //! hangs up changes nothing.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Response;
 use http::header::{HeaderValue, SET_COOKIE};
 use isr_cache::{
-    Epoch, Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
+    Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
     TierError, Trigger,
 };
 use isr_routes::{RenderTarget, Route};
@@ -22,7 +22,7 @@ use crate::judge::{Answered, Judged, judge};
 use crate::metrics::RenderLabels;
 use crate::origin::{self, Answer};
 use crate::page::{self, Ingredients};
-use crate::pages::Certain;
+use crate::pages::{Certain, Claimed, Hold};
 use crate::state::Proxy;
 use crate::upstream::OriginError;
 use crate::{encode, log};
@@ -100,18 +100,20 @@ async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed:
         let started = Instant::now();
         // If this task panics or is dropped, those who wait must not wait for ever.
         let guard = Abandoned { proxy: &proxy, job: &job, flight: Some(flight) };
-        let (judged, result) = attempt(&proxy, &job, flight, streamed.take()).await;
+        let (source, _hold) = claim(&proxy, &job, &mut flight).await;
+        let (judged, result) = match &source {
+            Source::Origin => attempt(&proxy, &job, flight, streamed.take()).await,
+            Source::Replica(response) => adopted(response),
+        };
         guard.landed();
-
-        proxy
-            .metrics
-            .refreshes
-            .get_or_create(&RenderLabels::new(&job.route.id, flight.trigger, judged.outcome))
-            .inc();
-        proxy.metrics.upstream_seconds.observe(started.elapsed().as_secs_f64());
-        log::render(&job, flight, &judged, &result, started.elapsed());
-
-        match land(&proxy, &job, flight, &judged, result) {
+        match &source {
+            Source::Origin => count(&proxy, &job, flight, &judged, &result, started),
+            Source::Replica(_) => {
+                proxy.metrics.adopted.inc();
+            }
+        }
+        // The page is stored before the other replicas are no longer told to wait for it.
+        match land(&proxy, &job, flight, &judged, result, &source) {
             Some(Next::Now(next)) => flight = next,
             Some(Next::After(wait)) => {
                 tokio::time::sleep(wait).await;
@@ -126,6 +128,51 @@ async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed:
             None => return,
         }
     }
+}
+
+/// Where a page comes from.
+enum Source {
+    Origin,
+    /// Another replica has rendered it.
+    Replica(Arc<StoredResponse>),
+}
+
+/// Asks whether to render, if there are other replicas; waits for the one that does. The flight so gets the epoch in which it
+/// begins.
+async fn claim(proxy: &Proxy, job: &Job, flight: &mut Flight) -> (Source, Option<Hold>) {
+    let is_good = |found: &StoredResponse| {
+        let now = proxy.clock.now();
+        let standing = found.render.standing(now, &job.policy, proxy.pages.watermark(found, &job.route, now));
+        page::belongs(found, &job.route) && matches!(standing, Standing::Fresh { .. })
+    };
+    let on_demand = flight.trigger == Trigger::OnDemand;
+    let within = proxy.config.limits.render;
+    match proxy.pages.claim(&job.key, &job.group, on_demand, within, is_good).await {
+        Claimed::Found(response) => (Source::Replica(response), None),
+        Claimed::Render { epoch, hold } => {
+            if let Some(epoch) = epoch {
+                flight.began = epoch.max(flight.began);
+                let begun = *flight;
+                proxy.entries.with(&job.key, proxy.clock.now(), |live| {
+                    live.entry.on_begun(begun.number, begun.began);
+                });
+            }
+            (Source::Origin, hold)
+        }
+    }
+}
+
+fn adopted(response: &Arc<StoredResponse>) -> (Judged, Rendered) {
+    let response = Arc::clone(response);
+    let judged = Judged { outcome: Outcome::Rendered, detail: None };
+    (judged, Rendered::Response { response, outcome: Outcome::Rendered, detail: None })
+}
+
+fn count(proxy: &Proxy, job: &Job, flight: Flight, judged: &Judged, result: &Rendered, started: Instant) {
+    let labels = RenderLabels::new(&job.route.id, flight.trigger, judged.outcome);
+    proxy.metrics.refreshes.get_or_create(&labels).inc();
+    proxy.metrics.upstream_seconds.observe(started.elapsed().as_secs_f64());
+    log::render(job, flight, judged, result, started.elapsed());
 }
 
 async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Streamed>) -> (Judged, Rendered) {
@@ -206,6 +253,7 @@ fn land(
     flight: Flight,
     judged: &Judged,
     result: Rendered,
+    source: &Source,
 ) -> Option<Next> {
     let now = proxy.clock.now();
     let jitter = fastrand::f64();
@@ -214,10 +262,11 @@ fn land(
         // the page not there, and begins another.
         let stored = proxy.pages.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
         let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
-            let watermark = proxy.pages.watermark(&stored.group, &job.route);
+            let watermark = proxy.pages.watermark(stored, &job.route, now);
             stored.render.standing(now, &job.policy, watermark)
         });
-        let landed = live.entry.on_landed(now, judged.outcome, standing, next_epoch(proxy), jitter);
+        let landed =
+            live.entry.on_landed(now, judged.outcome, standing, proxy.pages.following_epoch(), jitter);
         live.complaint = match judged.outcome {
             Outcome::Rendered => None,
             _ => judged.detail.as_deref().map(Arc::from),
@@ -225,7 +274,10 @@ fn land(
         let mut certain = Certainty::default();
         let response = match (&result, landed.store) {
             (Rendered::Response { response, .. }, Store::Replace) => {
-                proxy.pages.put(&job.key, Arc::clone(response));
+                match source {
+                    Source::Origin => proxy.pages.put(&job.key, Arc::clone(response)),
+                    Source::Replica(_) => proxy.pages.adopt(&job.key, Arc::clone(response)),
+                }
                 if flight.trigger == Trigger::OnDemand && judged.outcome == Outcome::Rendered {
                     // The whole group is of this generation or waits for a render of it.
                     let group = job.group.name();
@@ -248,12 +300,6 @@ fn land(
     landed.next
 }
 
-/// A render that follows may answer for an on-demand request: its epoch is new, so that its generation can be told from
-/// what was rendered before it.
-fn next_epoch(proxy: &Proxy) -> Epoch {
-    proxy.pages.next_epoch()
-}
-
 /// Ends a flight whose task ended without landing it: dropped at shutdown, or by a panic.
 struct Abandoned<'p> {
     proxy: &'p Arc<Proxy>,
@@ -274,7 +320,9 @@ impl Drop for Abandoned<'_> {
             let cause = "the render was abandoned".to_owned();
             let (judged, result) = failed(OriginError::Broken { address, cause });
             // Nobody is left to begin the render that follows: whoever waits for it learns the same.
-            if let Some(Next::Now(next)) = land(self.proxy, self.job, flight, &judged, result) {
+            if let Some(Next::Now(next)) =
+                land(self.proxy, self.job, flight, &judged, result, &Source::Origin)
+            {
                 self.flight = Some(next);
             }
         }

@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use isr_cache::Timestamp;
+use isr_store::SharedError;
 use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
@@ -16,13 +19,18 @@ use crate::pages::Pages;
 use crate::slots::Slots;
 use crate::upstream::Upstream;
 
+/// How long a start waits for the log of invalidations. Pages are worth having without it.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
+
 /// The state of the data plane.
 pub(crate) struct Proxy {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     /// The routes in force. Swapped whole; a request keeps the one it began with.
     pub(crate) active: ArcSwap<Active>,
-    pub(crate) pages: Pages,
+    pub(crate) pages: Arc<Pages>,
+    /// When it began.
+    pub(crate) started: Timestamp,
     pub(crate) entries: Entries,
     pub(crate) upstream: Upstream,
     pub(crate) slots: Slots,
@@ -54,12 +62,16 @@ pub(crate) struct Visitor {
 }
 
 impl Proxy {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    /// To be called within a runtime.
+    pub(crate) fn new(config: Config) -> Result<Arc<Self>, SharedError> {
         let limits = &config.limits;
-        Arc::new(Self {
-            clock: Clock::start(),
+        let clock = Clock::start();
+        let started = clock.now();
+        Ok(Arc::new(Self {
+            clock,
+            started,
             active: ArcSwap::from_pointee(Active::none()),
-            pages: Pages::new(&config),
+            pages: Arc::new(Pages::new(&config, started)?),
             entries: Entries::new(),
             upstream: Upstream::new(limits),
             slots: Slots::new(limits),
@@ -67,11 +79,16 @@ impl Proxy {
             metrics: Metrics::new(),
             draining: watch::Sender::new(Draining::No),
             config,
-        })
+        }))
     }
 
     /// Whether visitors may be sent here.
     pub(crate) fn is_ready(&self) -> bool {
-        *self.draining.borrow() == Draining::No && self.active.load().generation > 0
+        *self.draining.borrow() == Draining::No && self.active.load().generation > 0 && self.has_caught_up()
+    }
+
+    /// Whether it knows what the other replicas have invalidated, or has waited for that long enough.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.pages.have_caught_up() || self.clock.now().since(self.started) > CATCH_UP_WITHIN
     }
 }

@@ -43,6 +43,9 @@ pub trait Front: Send + Sync {
     /// The epoch that it is.
     fn epoch(&self) -> Epoch;
 
+    /// How far the shared log was followed, counting only what [`Tier::invalidate`] has been certain of. `None` without one.
+    fn followed(&self) -> Option<Followed>;
+
     /// Whether a page is in use, so that it should stay.
     fn is_in_use(&self, key: &[u8]) -> bool;
 
@@ -57,11 +60,22 @@ pub struct Disk {
     reads: Semaphore,
 }
 
+/// How far a shared log was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Number of the data set that the log is of.
+    pub data_set: u64,
+    /// The last position that was taken note of.
+    pub position: Epoch,
+}
+
 /// What a disk remembers from before.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
     /// No page or invalidation that it holds is of a later epoch.
     pub epoch: Epoch,
+    /// How far the shared log was followed, if it was.
+    pub followed: Option<Followed>,
     /// The invalidations of more than one group.
     pub marks: Vec<(Box<[u8]>, Watermark)>,
 }
@@ -144,7 +158,7 @@ impl Disk {
         });
         let (database, recalled, broken) = match opened {
             Ok((database, known)) => {
-                let recalled = Recalled { epoch: known.epoch, marks: known.marks };
+                let recalled = Recalled { epoch: known.epoch, followed: known.followed, marks: known.marks };
                 (Some(Arc::new(database)), recalled, None)
             }
             Err(failure) => {

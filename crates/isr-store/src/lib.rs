@@ -1,7 +1,7 @@
 //! Where stored responses live.
 //!
 //! [`Memory`] is the tier that serves: the hot set, weighed in bytes, ready to be written to a socket. [`Disk`] stands behind
-//! it and keeps what was stored over restarts. [`Groups`] hands out the shared invalidation marks of a page and its
+//! it and keeps what was stored over restarts, [`Shared`] holds one copy for all replicas and the log by which they agree. [`Groups`] hands out the shared invalidation marks of a page and its
 //! companions. A store knows nothing of freshness: it keeps bytes under keys and forgets the least useful when it is full;
 //! `isr-cache` says what may be done with them.
 
@@ -15,7 +15,10 @@ mod shared;
 #[cfg(test)]
 mod testing;
 
-pub use disk::{Disk, DiskUsage, Front, Recalled};
+pub use disk::{Disk, DiskUsage, Followed, Front, Recalled};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};
-pub use shared::{Entry, News, Replica, Shared, SharedError, SharedOptions, SharedUsage};
+pub use shared::{
+    Claim, Entry, News, RENEW_EVERY, REPLICA_GONE_AFTER, Replica, Shared, SharedError, SharedOptions,
+    SharedUsage,
+};

@@ -13,7 +13,7 @@ use isr_cache::{
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, StorageBackend};
 
-use crate::disk::{Front, Medium};
+use crate::disk::{Followed, Front, Medium};
 
 /// A page whose body is this text, rendered in this epoch, with a compressed variant and everything else a page can have.
 pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResponse> {
@@ -59,6 +59,7 @@ pub(crate) type Marks = Vec<(Box<[u8]>, Watermark)>;
 #[derive(Clone, Default)]
 pub(crate) struct Simple {
     pub(crate) epoch: Arc<AtomicU64>,
+    pub(crate) followed: Arc<Mutex<Option<Followed>>>,
     pub(crate) in_use: Arc<Mutex<Vec<Vec<u8>>>>,
     pub(crate) marks: Arc<Mutex<Marks>>,
 }
@@ -66,6 +67,10 @@ pub(crate) struct Simple {
 impl Front for Simple {
     fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::Relaxed))
+    }
+
+    fn followed(&self) -> Option<Followed> {
+        *self.followed.lock().expect("the position")
     }
 
     fn is_in_use(&self, key: &[u8]) -> bool {

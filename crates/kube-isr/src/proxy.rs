@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use isr_proxy::{Config, Limits, Published, Routes, Scheme, Server, Tls};
+use isr_proxy::{Config, Limits, Published, Routes, Scheme, Server, SharedOptions, SharedTier, Tls};
 
 use crate::process::{announce, duration, end};
 use crate::telemetry::{self, LogFormat};
@@ -30,7 +30,7 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "NAME", env = "KUBE_ISR_NAMESPACE")]
     namespace: Option<String>,
 
-    /// With --routes kubernetes: the name of the installation
+    /// The name of the installation: with --routes kubernetes that of its objects, with --shared that of its data
     #[arg(long, value_name = "NAME", default_value = "kube-isr", env = "KUBE_ISR_INSTALLATION")]
     installation: String,
 
@@ -38,6 +38,19 @@ pub(crate) struct ProxyArgs {
     /// Default: a folder kube-isr in $STATE_DIRECTORY, $XDG_STATE_HOME or ~/.local/state, whichever is set first
     #[arg(long, value_name = "DIR", env = "KUBE_ISR_STATE_DIR")]
     state_dir: Option<PathBuf>,
+
+    /// Redis 7 or Valkey by which replicas share pages and invalidations: redis://HOST:PORT, redis://USER@HOST:PORT/DATABASE,
+    /// rediss:// for TLS. More than one replica needs it
+    #[arg(long, value_name = "URL", env = "KUBE_ISR_SHARED", hide_env_values = true)]
+    shared: Option<String>,
+
+    /// File that holds its password
+    #[arg(long, value_name = "FILE", requires = "shared", env = "KUBE_ISR_SHARED_PASSWORD_FILE")]
+    shared_password_file: Option<PathBuf>,
+
+    /// What this replica is called in answers about others. Default: the host's name and a random number
+    #[arg(long, value_name = "NAME", requires = "shared", env = "KUBE_ISR_REPLICA")]
+    replica: Option<String>,
 
     /// Where visitors connect: HTTP/1.1, and HTTP/2 by prior knowledge
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "KUBE_ISR_LISTEN")]
@@ -134,7 +147,7 @@ enum PublicScheme {
 /// Runs until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: ProxyArgs) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format);
-    let config = config(args);
+    let config = config(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(serve(config))?;
     // A task that is still at work has had its time.
@@ -164,7 +177,24 @@ fn state_dir() -> Option<PathBuf> {
     base.map(|base| base.join("kube-isr"))
 }
 
-fn config(args: ProxyArgs) -> Config {
+fn shared(args: &ProxyArgs) -> anyhow::Result<Option<SharedTier>> {
+    let Some(url) = &args.shared else { return Ok(None) };
+    let read = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("--shared-password-file {}", file.display()))?;
+        anyhow::Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    let password = args.shared_password_file.as_ref().map(read).transpose()?;
+    let replica = args.replica.clone().unwrap_or_else(|| {
+        let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+        format!("{}-{:08x}", host.as_deref().unwrap_or("replica"), fastrand::u32(..))
+    });
+    let options = SharedOptions { url: url.clone(), password, installation: args.installation.clone() };
+    Ok(Some(SharedTier { options, replica }))
+}
+
+fn config(args: ProxyArgs) -> anyhow::Result<Config> {
+    let shared = shared(&args)?;
     let tls = match (args.tls_listen, args.tls_cert, args.tls_key) {
         (Some(listen), Some(certificate), Some(key)) => Some(Tls { listen, certificate, key }),
         // clap demands all three or none.
@@ -174,7 +204,8 @@ fn config(args: ProxyArgs) -> Config {
         (Some(PublicScheme::Https), _) | (None, Some(_)) => Scheme::Https,
         (Some(PublicScheme::Http), _) | (None, None) => Scheme::Http,
     };
-    Config {
+    Ok(Config {
+        shared,
         routes: if args.routes.as_os_str() == "kubernetes" {
             Routes::Kubernetes(Published { namespace: args.namespace, installation: args.installation })
         } else {
@@ -201,5 +232,5 @@ fn config(args: ProxyArgs) -> Config {
             drain_delay: args.drain_delay,
             drain: args.drain_timeout,
         },
-    }
+    })
 }

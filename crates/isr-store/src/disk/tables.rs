@@ -17,6 +17,7 @@ use redb::{
 };
 use std::sync::Arc;
 
+use super::Followed;
 use crate::record::{self, Damaged, Digest, Head};
 
 /// Digest of the group, digest of the key.
@@ -38,6 +39,10 @@ const NEXT: &str = "next";
 const WEIGHT: &str = "weight";
 /// How many marks there are. One that is missing would bring back what it invalidated.
 const MARKS_COUNT: &str = "marks";
+
+/// Number of the data set of the shared log that the file has followed, and how far. Without a shared tier there is neither.
+const LOG_DATA_SET: &str = "log data set";
+const LOG_POSITION: &str = "log position";
 
 /// What a record takes beside its bytes: its rows in three tables (measured with records of 1 KiB).
 const OVERHEAD: u64 = 512;
@@ -82,6 +87,7 @@ impl Failure {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) epoch: Epoch,
+    pub(super) followed: Option<Followed>,
     pub(super) marks: Vec<(Box<[u8]>, Watermark)>,
 }
 
@@ -117,7 +123,12 @@ pub(super) fn open(database: &Database) -> Result<Known, Failure> {
         transaction.open_table(BODIES)?;
         transaction.open_table(ORDER)?;
         let marks = transaction.open_table(MARKS)?;
-        let mut known = Known { epoch: Epoch(number(&numbers, EPOCH)?), marks: Vec::new() };
+        let data_set = numbers.get(LOG_DATA_SET)?.map(|number| number.value());
+        let followed = match data_set {
+            Some(data_set) => Some(Followed { data_set, position: Epoch(number(&numbers, LOG_POSITION)?) }),
+            None => None,
+        };
+        let mut known = Known { epoch: Epoch(number(&numbers, EPOCH)?), followed, marks: Vec::new() };
         for row in marks.iter()? {
             let (selector, mark) = row?;
             let mark = decode_mark(selector.value(), mark.value())
@@ -307,8 +318,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Makes all of it true.
-    pub(super) fn commit(self, epoch: Epoch) -> Result<(), Failure> {
+    /// Makes all of it true, in this epoch and after the log was followed so far.
+    pub(super) fn commit(self, epoch: Epoch, followed: Option<Followed>) -> Result<(), Failure> {
         {
             let mut numbers = self.transaction.open_table(NUMBERS)?;
             numbers.insert(NEXT, self.next)?;
@@ -316,6 +327,13 @@ impl Batch {
             numbers.insert(MARKS_COUNT, self.marks)?;
             let before = number(&numbers, EPOCH)?;
             numbers.insert(EPOCH, before.max(epoch.0))?;
+            if let Some(Followed { data_set, position }) = followed {
+                numbers.insert(LOG_DATA_SET, data_set)?;
+                numbers.insert(LOG_POSITION, position.0)?;
+            } else {
+                numbers.remove(LOG_DATA_SET)?;
+                numbers.remove(LOG_POSITION)?;
+            }
         }
         Ok(self.transaction.commit()?)
     }

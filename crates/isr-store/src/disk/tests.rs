@@ -15,7 +15,7 @@ fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
     let front = Simple::default();
     let standing = front.clone();
     let tier = Disk::on(Box::new(disk.clone()), "a test".into(), room, |known| {
-        recalled = Recalled { epoch: known.epoch, marks: known.marks.clone() };
+        recalled = known.clone();
         standing.epoch.store(known.epoch.0, Relaxed);
         Box::new(standing.clone())
     });
@@ -41,8 +41,21 @@ async fn what_is_put_is_there_at_once_and_the_epoch_is_recalled() {
     assert_eq!(found(&tier, "a/blog", b"page").await, fresh("one"), "before it is written");
     tier.close();
     let (tier, recalled, _) = open(&disk, ROOM);
-    assert_eq!(recalled, Recalled { epoch: Epoch(5), marks: vec![] });
+    assert_eq!(recalled, Recalled { epoch: Epoch(5), ..Recalled::default() });
     assert_eq!(tier.usage().entries, 1);
+}
+
+#[tokio::test]
+async fn how_far_the_log_was_followed_is_recalled_until_there_is_none() {
+    let disk = Unreliable::sound();
+    let followed = Some(Followed { data_set: u64::MAX, position: Epoch::at(7) });
+    for now in [followed, None] {
+        let (tier, _, front) = open(&disk, ROOM);
+        *front.followed.lock().expect("the position") = now;
+        tier.put(b"page", &page(&group("a/blog"), "one", 1));
+        tier.close();
+        assert_eq!(open(&disk, ROOM).1.followed, now);
+    }
 }
 
 #[tokio::test]

@@ -123,7 +123,8 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
     }
     batch.evict(shared.capacity, &|key| shared.front.is_in_use(key))?;
     let evictions = batch.evictions;
-    batch.commit(shared.front.epoch())?;
+    // Asked for now, with all that came before it written: what was followed later is followed again after a crash.
+    batch.commit(shared.front.epoch(), shared.front.followed())?;
     shared.count_evictions(evictions);
     shared.measure(&database);
     Ok(())
@@ -151,7 +152,7 @@ impl Shared {
                 batch.mark(&selector, Mode::Hard, hard)?;
                 batch.mark(&selector, Mode::Soft, soft)?;
             }
-            batch.commit(self.front.epoch())?;
+            batch.commit(self.front.epoch(), None)?;
             self.queue().must_empty = false;
         }
         Ok(self.put_open(database))

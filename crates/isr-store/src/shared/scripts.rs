@@ -1,5 +1,5 @@
-//! What must happen in one step on the server. Each script touches one key, or two with the same hash tag, so that all of
-//! them work in a cluster.
+//! What must happen in one step on the server. Each script touches one key, or several with the same hash tag, so that all of
+//! them work in a cluster. Epochs are texts of one length, whose order is theirs.
 
 use redis::Script;
 
@@ -7,10 +7,9 @@ use redis::Script;
 ///
 /// KEYS: the group. ARGV: digest of the key, epoch, record, time to live in ms.
 const PUT: &str = r"
-local epoch = tonumber(ARGV[2])
-local hard = tonumber(redis.call('HGET', KEYS[1], 'hard') or '0')
-local before = tonumber(redis.call('HGET', KEYS[1], 'e:' .. ARGV[1]) or '0')
-if epoch < hard or epoch < before then return 0 end
+local hard = redis.call('HGET', KEYS[1], 'hard') or ''
+local before = redis.call('HGET', KEYS[1], 'e:' .. ARGV[1]) or ''
+if ARGV[2] < hard or ARGV[2] < before then return 0 end
 redis.call('HSET', KEYS[1], 'e:' .. ARGV[1], ARGV[2], 'r:' .. ARGV[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
@@ -20,12 +19,11 @@ return 1
 ///
 /// KEYS: the group. ARGV: `hard` or `soft`, epoch, time to live in ms.
 const MARK: &str = r"
-local epoch = tonumber(ARGV[2])
-local before = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
-if epoch > before then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+local before = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if ARGV[2] > before then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 if ARGV[1] == 'hard' then
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, 2) == 'e:' and tonumber(redis.call('HGET', KEYS[1], field)) < epoch then
+    if string.sub(field, 1, 2) == 'e:' and redis.call('HGET', KEYS[1], field) < ARGV[2] then
       redis.call('HDEL', KEYS[1], field, 'r:' .. string.sub(field, 3))
     end
   end
@@ -34,42 +32,114 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 ";
 
-/// Takes the next epoch and appends an invalidation under it.
-///
-/// KEYS: the epoch, the log. ARGV: kind, mode, reach, epoch of the mark (empty: the one taken), entries to keep.
-const APPEND: &str = r"
-local position = redis.call('INCR', KEYS[1])
-local mark = ARGV[4]
-if mark == '' then mark = position end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], position .. '-1',
-  'kind', ARGV[1], 'mode', ARGV[2], 'reach', ARGV[3], 'mark', mark)
-return position
-";
+/// Takes the next position: the time in units of 100 us, or the number after the last one if that is greater. A server that
+/// has forgotten its last positions in a crash, or its successor, so gives none of them again.
+macro_rules! next {
+    () => {
+        r"
+local time = redis.call('TIME')
+local now = time[1] * 10000 + math.floor(time[2] / 100)
+local position = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
+redis.call('SET', KEYS[1], string.format('%.0f', position))
+"
+    };
+}
 
-/// Makes sure that epochs go on after the one that a replica knows, and says which data set this is.
+/// Answers that the data set has been lost, if it has: then all replicas join again first.
+macro_rules! unless_lost {
+    () => {
+        r"
+if redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('LOST the data set is another one') end
+"
+    };
+}
+
+/// Takes the next position.
 ///
-/// KEYS: the epoch, the name of the data set. ARGV: the replica's epoch, a name for a new data set.
+/// KEYS: the epoch, the number of the data set.
+const NEXT: &str = concat!(unless_lost!(), next!(), "return position");
+
+/// Takes the next position and appends an invalidation there.
+///
+/// KEYS: the epoch, the number of the data set, the log. ARGV: kind, mode, reach, epoch of the mark, entries to keep.
+const APPEND: &str = concat!(
+    unless_lost!(),
+    next!(),
+    r"
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], string.format('%.0f-1', position),
+  'kind', ARGV[1], 'mode', ARGV[2], 'reach', ARGV[3], 'mark', ARGV[4])
+return position
+"
+);
+
+/// Makes sure that epochs go on after the one that a replica knows, and says which data set this is. A new one begins with
+/// the replicas that there were, so that they are waited for until they join again.
+///
+/// KEYS: the epoch, the number of the data set, positions, when replicas were seen. ARGV: the replica's position, a number for
+/// a new data set, names of replicas.
 const JOIN: &str = r"
-redis.call('SET', KEYS[2], ARGV[2], 'NX')
-local epoch = tonumber(redis.call('GET', KEYS[1]) or '0')
-if epoch < tonumber(ARGV[1]) then
-  epoch = tonumber(ARGV[1])
+if redis.call('SET', KEYS[2], ARGV[2], 'NX') then
+  local time = redis.call('TIME')
+  for number = 3, #ARGV do
+    redis.call('HSETNX', KEYS[3], ARGV[number], 0)
+    redis.call('ZADD', KEYS[4], 'NX', time[1], ARGV[number])
+  end
+end
+if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1])
 end
-return { epoch, redis.call('GET', KEYS[2]) }
+return { redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) }
+";
+
+/// Takes the lock of a page if nobody has it or it is to be stolen, and gives what is stored of a later epoch.
+///
+/// KEYS: the lock, the group. ARGV: fence, time to live in ms, whether to steal, digest of the key, epoch that is known.
+const CLAIM: &str = r"
+local holder = redis.call('GET', KEYS[1])
+local ours = 0
+if not holder or holder == ARGV[1] or ARGV[3] == '1' then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  ours = 1
+end
+local found = redis.call('HMGET', KEYS[2], 'hard', 'soft', 'e:' .. ARGV[4])
+local record = false
+if found[3] and found[3] > ARGV[5] then record = redis.call('HGET', KEYS[2], 'r:' .. ARGV[4]) end
+return { ours, found[1], found[2], record }
+";
+
+/// Keeps a lock that is still held under this fence.
+///
+/// KEYS: the lock. ARGV: fence, time to live in ms.
+const RENEW: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+";
+
+/// Gives a lock back that is still held under this fence.
+///
+/// KEYS: the lock. ARGV: fence.
+const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
 ";
 
 /// All scripts; each is loaded into the server when that does not know it.
 pub(super) struct Scripts {
     pub(super) put: Script,
     pub(super) mark: Script,
+    pub(super) next: Script,
     pub(super) append: Script,
     pub(super) join: Script,
+    pub(super) claim: Script,
+    pub(super) renew: Script,
+    pub(super) release: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let [put, mark, append, join] = [PUT, MARK, APPEND, JOIN].map(Script::new);
-        Self { put, mark, append, join }
+        let [put, mark, next, append, join, claim, renew, release] =
+            [PUT, MARK, NEXT, APPEND, JOIN, CLAIM, RENEW, RELEASE].map(Script::new);
+        Self { put, mark, next, append, join, claim, renew, release }
     }
 }

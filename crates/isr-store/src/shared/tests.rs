@@ -1,5 +1,9 @@
 use std::process::{Child, Command, Stdio};
 
+use isr_cache::{Mode, Reach};
+use std::time::Instant;
+
+use super::server::{REST, field};
 use super::*;
 use crate::contract::{found, fresh, group, invalidation, keeps, settled};
 use crate::testing::page;
@@ -42,7 +46,7 @@ impl Server {
         Self { process, port, _folder: folder }
     }
 
-    /// A port that was free a moment ago, and a server on it that answers.
+    /// A port that was free a moment ago, and a server on it that answers. Its data set for `a` has the number 1.
     async fn new() -> Self {
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -50,13 +54,14 @@ impl Server {
         };
         let server = Self::start(port);
         server.answers().await;
+        assert_eq!(server.shared("a").join(Epoch(0), 1, &[]).await.expect("joined").1, 1);
         server
     }
 
     async fn answers(&self) {
         let shared = self.shared("probe");
         let asking = async {
-            while shared.next_epoch().await.is_err() {
+            while shared.join(Epoch(0), 1, &[]).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -106,25 +111,25 @@ async fn shared_the_log_tells_every_replica_in_one_order() {
     let (one, other) = (server.shared("a"), server.shared("a"));
     let blog = group("a/blog");
     assert_eq!(
-        other.news(Epoch(0), Duration::from_millis(1)).await,
-        Ok(News { entries: vec![], has_gap: false })
+        other.news(1, Epoch(0), Duration::from_millis(1)).await,
+        Ok(News { entries: vec![], is_part: false, has_gap: false })
     );
     let first = one.append(invalidation(&blog, Mode::Hard, 1)).await.expect("a position");
     let epoch = other.next_epoch().await.expect("an epoch");
     assert!(epoch > first, "epochs and positions are of one order");
     let selected = Invalidation { reach: Reach::Selected((*b"selector").into()), mode: Mode::Soft, epoch };
     let second = other.append(selected.clone()).await.expect("a position");
-    let news = other.news(Epoch(0), Duration::from_secs(1)).await.expect("news");
+    let news = other.news(1, Epoch(0), Duration::from_secs(1)).await.expect("news");
     let expected = vec![
         Entry { position: first, invalidation: invalidation(&blog, Mode::Hard, 1) },
         Entry { position: second, invalidation: selected },
     ];
-    assert_eq!(news, News { entries: expected.clone(), has_gap: false });
-    let rest = other.news(first, Duration::from_secs(1)).await.expect("news");
+    assert_eq!(news, News { entries: expected.clone(), is_part: false, has_gap: false });
+    let rest = other.news(1, first, Duration::from_secs(1)).await.expect("news");
     assert_eq!(rest.entries, expected[1..]);
 
     // Who waits is told at once.
-    let waiting = tokio::spawn(async move { one.news(second, Duration::from_secs(20)).await });
+    let waiting = tokio::spawn(async move { one.news(1, second, Duration::from_secs(20)).await });
     let third = other.append(invalidation(&blog, Mode::Soft, 3)).await.expect("a position");
     let told = waiting.await.expect("no panic").expect("news");
     assert_eq!(told.entries.first().map(|entry| entry.position), Some(third));
@@ -138,15 +143,15 @@ async fn shared_a_replica_that_was_away_for_too_long_is_told_of_the_gap() {
     let first = shared.append(invalidation(&blog, Mode::Soft, 1)).await.expect("a position");
     shared.append(invalidation(&blog, Mode::Soft, 1)).await.expect("a position");
     let third = shared.append(invalidation(&blog, Mode::Soft, 1)).await.expect("a position");
-    let log = shared.inner.log_key("log");
+    let log = shared.server.log_key("log");
     let _: u64 = redis::cmd("XTRIM")
         .arg(&log)
         .arg("MAXLEN")
         .arg(1)
-        .query_async(&mut shared.inner.connection.clone())
+        .query_async(&mut shared.server.reads.clone())
         .await
         .expect("trimmed");
-    let news = async |after| shared.news(after, Duration::from_millis(1)).await.expect("news");
+    let news = async |after| shared.news(1, after, Duration::from_millis(1)).await.expect("news");
     assert!(news(first).await.has_gap, "the second is gone");
     assert!(!news(third).await.has_gap, "who has seen all of it misses nothing");
 }
@@ -155,13 +160,11 @@ async fn shared_a_replica_that_was_away_for_too_long_is_told_of_the_gap() {
 async fn shared_replicas_say_how_far_they_are_until_they_leave() {
     let server = Server::new().await;
     let shared = server.shared("a");
-    shared.report("one", Epoch(7)).await.expect("noted");
-    shared.report("two", Epoch(5)).await.expect("noted");
-    shared.report("one", Epoch(8)).await.expect("noted");
-    let mut replicas = shared.replicas().await.expect("a list");
-    replicas.sort_by(|one, other| one.name.cmp(&other.name));
-    let replica = |name: &str, position| Replica { name: name.into(), position: Epoch(position) };
-    assert_eq!(replicas, [replica("one", 8), replica("two", 5)]);
+    shared.report("one", Epoch::at(7)).await.expect("noted");
+    shared.report("two", Epoch::at(5)).await.expect("noted");
+    shared.report("one", Epoch::at(8)).await.expect("noted");
+    let replica = |name: &str, position| Replica { name: name.into(), position: Epoch::at(position) };
+    assert_eq!(shared.replicas().await.expect("a list"), [replica("one", 8), replica("two", 5)]);
     shared.leave("one").await.expect("noted");
     assert_eq!(shared.replicas().await.expect("a list"), [replica("two", 5)]);
 }
@@ -171,23 +174,82 @@ async fn shared_a_server_that_lost_everything_is_recognised_and_epochs_go_on() {
     let server = Server::new().await;
     let port = server.port;
     let shared = server.shared("a");
-    let (epoch, name) = shared.join(Epoch(0), "first").await.expect("joined");
-    assert_eq!((epoch, &*name), (Epoch(0), "first"));
-    assert_eq!(shared.join(Epoch(40), "second").await, Ok((Epoch(40), "first".into())), "the same data set");
+    let epoch = shared.next_epoch().await.expect("an epoch");
+    // A minute ahead of the time.
+    let own = Epoch::at(epoch.position() + 600_000).next();
+    let joined = shared.join(own, 2, &[]).await;
+    assert_eq!(
+        joined,
+        Ok((Epoch::at(epoch.position() + 600_001), 1)),
+        "the same data set, after what a replica knows"
+    );
     drop(server);
     let server = Server::start(port);
     server.answers().await;
+    let lost = async {
+        loop {
+            match shared.news(1, epoch, Duration::from_millis(1)).await {
+                Err(error) if error.to_string().contains("lost its data") => return,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), lost).await.expect("who reads the log is told");
+    assert!(shared.next_epoch().await.is_err(), "and nobody counts from the beginning");
     let joined = async {
         loop {
-            if let Ok(joined) = shared.join(Epoch(40), "third").await {
+            if let Ok(joined) = shared.join(Epoch(0), 3, &["another".into()]).await {
                 return joined;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let joined = tokio::time::timeout(Duration::from_mins(1), joined).await.expect("it reconnects");
-    assert_eq!(joined, (Epoch(40), "third".into()), "another one, and no epoch comes twice");
-    assert_eq!(shared.next_epoch().await, Ok(Epoch(41)));
+    let (_, data_set) = tokio::time::timeout(Duration::from_mins(1), joined).await.expect("it reconnects");
+    assert_eq!(data_set, 3, "another one");
+    let after = shared.next_epoch().await.expect("an epoch");
+    assert!(after > epoch, "no epoch comes twice, whoever comes back first");
+    let waited_for = [Replica { name: "another".into(), position: Epoch(0) }];
+    assert_eq!(shared.replicas().await.expect("a list"), waited_for, "who was there before");
+}
+
+#[tokio::test]
+async fn shared_one_replica_at_a_time_renders_a_page() {
+    let server = Server::new().await;
+    let (one, other) = (server.shared("a"), server.shared("a"));
+    let blog = group("a/blog");
+    let (first, second, third) = (Epoch::at(1), Epoch::at(2), Epoch::at(3));
+    let is_ours = async |shared: &Shared, fence, steal| {
+        let claim = shared.claim(b"page", &blog, fence, None, steal).await.expect("an answer");
+        (claim.is_ours, claim.found.is_some())
+    };
+    assert_eq!(is_ours(&one, first, false).await, (true, false));
+    assert_eq!(is_ours(&other, second, false).await, (false, false), "somebody is at it");
+    assert_eq!(one.renew(b"page", &blog, first).await, Ok(true));
+    one.put(b"page", &page(&blog, "rendered", first.0));
+    one.release(b"page", &blog, first);
+    settled(&one).await;
+    assert_eq!(
+        is_ours(&other, second, false).await,
+        (true, true),
+        "and has put it there before giving the lock back"
+    );
+    let known = other.claim(b"page", &blog, second, Some(first), false).await.expect("an answer");
+    assert!(known.found.is_none(), "what is known is not sent again");
+
+    // Who renders on demand does not wait, and the other's end does not end the new holder's lock.
+    assert_eq!(is_ours(&one, third, true).await, (true, true));
+    assert_eq!(other.renew(b"page", &blog, second).await, Ok(false));
+    other.release(b"page", &blog, second);
+    settled(&other).await;
+    assert_eq!(one.renew(b"page", &blog, third).await, Ok(true));
+
+    // A holder that says nothing more is not waited for.
+    let free = async {
+        while !is_ours(&other, Epoch::at(4), false).await.0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), free).await.expect("the lock ends by itself");
 }
 
 #[tokio::test]
@@ -229,10 +291,10 @@ async fn shared_what_somebody_else_wrote_is_a_miss() {
     shared.put(b"page", &page(&blog, "ours", 1));
     settled(&shared).await;
     let _: u64 = shared
-        .inner
-        .connection
+        .server
+        .reads
         .clone()
-        .hset(shared.inner.group_key(&blog), field("r:", b"page"), "<h1>not a record</h1>")
+        .hset(shared.server.group_key(blog.name()), field("r:", b"page"), "<h1>not a record</h1>")
         .await
         .expect("written");
     assert_eq!(found(&shared, "a/blog", b"page").await, None);

@@ -1,0 +1,113 @@
+//! One render of a page at a time among all replicas: whoever begins one asks for the lock, and who does not get it waits
+//! for the page of the one who has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isr_cache::{Epoch, Group, StoredResponse};
+use isr_store::{RENEW_EVERY, Shared};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::Pages;
+
+/// How often somebody who waits looks whether the page is there: at first, and at last.
+const LOOK_FIRST: Duration = Duration::from_millis(5);
+const LOOK_LAST: Duration = Duration::from_millis(100);
+
+/// What a replica that wants to render a page is to do.
+pub(crate) enum Claimed {
+    /// Render it.
+    Render {
+        /// Later than all that any replica knows; `None` without a shared tier, or while that is away.
+        epoch: Option<Epoch>,
+        /// Until this is dropped the others wait for the page.
+        hold: Option<Hold>,
+    },
+    /// Take this: another replica has rendered it.
+    Found(Arc<StoredResponse>),
+}
+
+/// The lock of a page, kept until it is dropped.
+pub(crate) struct Hold {
+    shared: Arc<Shared>,
+    key: Box<[u8]>,
+    group: Arc<Group>,
+    fence: Epoch,
+    renewing: AbortHandle,
+}
+
+impl Hold {
+    fn new(shared: &Arc<Shared>, key: &[u8], group: &Arc<Group>, fence: Epoch) -> Self {
+        let (held, place, of) = (Arc::clone(shared), Box::<[u8]>::from(key), Arc::clone(group));
+        let renewing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                // Somebody who renders on demand may have taken it; this render ends for those who wait here.
+                if held.renew(&place, &of, fence).await == Ok(false) {
+                    return;
+                }
+            }
+        });
+        Self {
+            shared: Arc::clone(shared),
+            key: key.into(),
+            group: Arc::clone(group),
+            fence,
+            renewing: renewing.abort_handle(),
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.renewing.abort();
+        self.shared.release(&self.key, &self.group, self.fence);
+    }
+}
+
+impl Pages {
+    /// Asks whether to render a page, and waits for another replica that does, for at most `within`. What that one stored
+    /// is taken if it `is_good`; who renders `on_demand` takes nothing and waits for nobody.
+    ///
+    /// Never an error: who cannot ask renders.
+    pub(crate) async fn claim(
+        &self,
+        key: &[u8],
+        group: &Arc<Group>,
+        on_demand: bool,
+        within: Duration,
+        is_good: impl Fn(&StoredResponse) -> bool,
+    ) -> Claimed {
+        let alone = |epoch| Claimed::Render { epoch, hold: None };
+        let Some(replicas) = &self.replicas else { return alone(None) };
+        let shared = &replicas.shared;
+        let until = Instant::now() + within;
+        let mut pause = LOOK_FIRST;
+        let mut known = self.memory.peek(key).map(|stored| stored.render.began);
+        loop {
+            if shared.is_resting() {
+                return alone(None);
+            }
+            // A new one each time: what others stored while this one waited is older than what it renders.
+            let Ok(fence) = self.next_epoch().await else { return alone(None) };
+            let Ok(claim) = shared.claim(key, group, fence, known, on_demand).await else {
+                return alone(Some(fence));
+            };
+            let hold = claim.is_ours.then(|| Hold::new(shared, key, group, fence));
+            if let Some(found) = claim.found.filter(|_| !on_demand) {
+                // What its tags say counts from now on.
+                group.tag(&found.tags);
+                if is_good(&found) {
+                    return Claimed::Found(found);
+                }
+                known = known.max(Some(found.render.began));
+            }
+            if hold.is_some() || Instant::now() + pause > until {
+                return Claimed::Render { epoch: Some(fence), hold };
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_LAST);
+        }
+    }
+}

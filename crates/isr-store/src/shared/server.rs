@@ -1,0 +1,108 @@
+//! The server and how it is asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use isr_cache::TierError;
+use redis::RedisError;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+
+use super::scripts::Scripts;
+use super::{FORMAT, SharedOptions, WITHIN};
+use crate::record;
+
+/// After a failure, how long no visitor waits for the next.
+pub(super) const REST: Duration = Duration::from_secs(1);
+
+/// The longest that the server may keep an answer back because it was asked to.
+pub(super) const WAIT_MOST: Duration = Duration::from_secs(20);
+
+pub(super) struct Server {
+    /// For what somebody waits for.
+    pub(super) reads: ConnectionManager,
+    /// For what is written in order; a long record holds up nobody who reads.
+    pub(super) writes: ConnectionManager,
+    /// For reading the log, which waits and would hold up everything behind it.
+    pub(super) log: ConnectionManager,
+    pub(super) scripts: Scripts,
+    pub(super) errors: AtomicU64,
+    prefix: String,
+    resting: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    pub(super) fn new(options: &SharedOptions) -> Result<Self, RedisError> {
+        let mut info = redis::IntoConnectionInfo::into_connection_info(&*options.url)?;
+        if let Some(password) = &options.password {
+            let settings = info.redis_settings().clone().set_password(password);
+            info = info.set_redis_settings(settings);
+        }
+        let client = redis::Client::open(info)?;
+        let open = |response| {
+            let config = ConnectionManagerConfig::new()
+                .set_connection_timeout(Some(WITHIN))
+                .set_response_timeout(Some(response))
+                // Whoever waits is told at once; the next one tries again.
+                .set_number_of_retries(0);
+            ConnectionManager::new_lazy_with_config(client.clone(), config)
+        };
+        Ok(Self {
+            reads: open(WITHIN)?,
+            writes: open(WITHIN)?,
+            log: open(WAIT_MOST + WITHIN)?,
+            scripts: Scripts::new(),
+            errors: AtomicU64::default(),
+            prefix: format!("isr:{FORMAT}:{}:", options.installation),
+            resting: Mutex::default(),
+        })
+    }
+
+    /// Waits for an answer, and notes whether there was one.
+    pub(super) async fn ask<T>(
+        &self,
+        within: Duration,
+        asking: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, TierError> {
+        let error = match tokio::time::timeout(within, asking).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {within:?}"),
+        };
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        *self.resting() = Some(Instant::now() + REST);
+        Err(TierError(format!("the shared tier does not answer: {error}").into()))
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hash of a group's marks and records. In a cluster its lock is beside it.
+    pub(super) fn group_key(&self, group: &str) -> String {
+        format!("{}group:{{{group}}}", self.prefix)
+    }
+
+    /// The lock for rendering a page of a group.
+    pub(super) fn lock_key(&self, group: &str, key: &[u8]) -> String {
+        format!("{}lock:{{{group}}}:{}", self.prefix, digest(key))
+    }
+
+    /// Keys of the log are in one slot of a cluster.
+    pub(super) fn log_key(&self, name: &str) -> String {
+        format!("{}{{log}}:{name}", self.prefix)
+    }
+}
+
+/// A field of a group's hash: `e:` for the epoch of a record, `r:` for the record.
+pub(super) fn field(kind: &str, key: &[u8]) -> String {
+    format!("{kind}{}", digest(key))
+}
+
+pub(super) fn digest(key: &[u8]) -> String {
+    format!("{:032x}", u128::from_be_bytes(record::digest(key)))
+}

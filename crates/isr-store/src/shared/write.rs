@@ -1,0 +1,80 @@
+//! What is written, one change after the other: who reads the log finds in the store what came before it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use isr_cache::{Epoch, Invalidation, Mode, Reach, StoredResponse, TierError};
+use redis::AsyncCommands as _;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::log::LOG_LENGTH;
+use super::server::{Server, digest, field};
+use super::{Counts, TIME_TO_LIVE, WITHIN, millis, text};
+use crate::record;
+
+/// Something to write.
+pub(super) enum Change {
+    Put { key: Box<[u8]>, response: Arc<StoredResponse>, _room: OwnedSemaphorePermit },
+    Remove { key: Box<[u8]>, group: Arc<str> },
+    Release { key: Box<[u8]>, group: Arc<str>, fence: Epoch },
+    Invalidate(Invalidation, oneshot::Sender<Result<Epoch, TierError>>),
+}
+
+/// Makes changes until nobody is left to ask for one.
+pub(super) async fn run(server: Arc<Server>, counts: Arc<Counts>, mut changes: mpsc::Receiver<Change>) {
+    while let Some(change) = changes.recv().await {
+        match change {
+            Change::Put { key, response, .. } => {
+                let mut invocation = server.scripts.put.prepare_invoke();
+                invocation.key(server.group_key(response.group.name()));
+                invocation
+                    .arg(digest(&key))
+                    .arg(text(response.render.began))
+                    .arg(record::pack(&key, &response));
+                invocation.arg(millis(TIME_TO_LIVE));
+                let mut connection = server.writes.clone();
+                if server.ask::<u64>(WITHIN, invocation.invoke_async(&mut connection)).await.is_err() {
+                    counts.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Change::Remove { key, group } => {
+                let fields = [field("e:", &key), field("r:", &key)];
+                let mut connection = server.writes.clone();
+                // What is left is as good as it was; who removes it says so again when it is asked for.
+                let _ = server.ask::<u64>(WITHIN, connection.hdel(server.group_key(&group), &fields)).await;
+            }
+            Change::Release { key, group, fence } => {
+                let mut invocation = server.scripts.release.prepare_invoke();
+                invocation.key(server.lock_key(&group, &key)).arg(text(fence));
+                // A lock that stays ends by itself.
+                let _ = server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await;
+            }
+            Change::Invalidate(invalidation, receipt) => {
+                // Who waited may have left.
+                let _ = receipt.send(invalidate(&server, &invalidation).await);
+            }
+        }
+    }
+}
+
+async fn invalidate(server: &Server, invalidation: &Invalidation) -> Result<Epoch, TierError> {
+    let Invalidation { reach, mode, epoch } = invalidation;
+    let mode = match mode {
+        Mode::Hard => "hard",
+        Mode::Soft => "soft",
+    };
+    let (kind, bytes) = match reach {
+        Reach::Group(group) => {
+            let mut invocation = server.scripts.mark.prepare_invoke();
+            invocation.key(server.group_key(group)).arg(mode).arg(text(*epoch)).arg(millis(TIME_TO_LIVE));
+            server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
+            ("group", group.as_bytes())
+        }
+        Reach::Selected(selector) => ("selected", &**selector),
+    };
+    let mut invocation = server.scripts.append.prepare_invoke();
+    invocation.key(server.log_key("epoch")).key(server.log_key("data-set")).key(server.log_key("log"));
+    invocation.arg(kind).arg(mode).arg(bytes).arg(text(*epoch)).arg(LOG_LENGTH);
+    let position: u64 = server.ask(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
+    Ok(Epoch::at(position))
+}
