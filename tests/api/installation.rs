@@ -38,10 +38,18 @@ impl Cluster {
             .try_kubectl(&["apply", "--server-side", "-f", "-"], Some(&String::from_utf8_lossy(&crd)))
             .expect("the CRD is accepted");
         plane.kubectl(&["wait", "--for=condition=Established", "crd/isrroutes.kube-isr.dev"]);
-        let arguments = match watched {
-            [] => Vec::new(),
-            namespaces => vec!["--watch-namespaces".to_owned(), namespaces.join(",")],
+        // What the chart says.
+        let arguments: &[&str] = match watched {
+            [] => &["--ingress-owner", "clusterrole/kube-isr-system:kube-isr-operator"],
+            namespaces => &[
+                "--watch-namespaces",
+                &namespaces.join(","),
+                "--ingress-owner",
+                "role/kube-isr-operator-watched",
+            ],
         };
+        let arguments = arguments.iter().chain(&["--owner", "role/kube-isr-operator"]);
+        let arguments = arguments.map(|argument| (*argument).to_owned()).collect();
         let cluster = Self { plane, arguments };
         for namespace in [SYSTEM, SHOP].iter().chain(watched.iter().filter(|name| **name != SHOP)) {
             cluster.namespace(namespace);
@@ -85,7 +93,8 @@ impl Cluster {
         ]);
     }
 
-    /// Gives a user the rules of a file of `charts/kube-isr/rbac/`, in a namespace or everywhere, and a kubeconfig.
+    /// Gives a user the rules of a file of `charts/kube-isr/rbac/`, in a namespace or everywhere, by a role of the name
+    /// that the chart gives it, and a kubeconfig.
     pub fn grant(&self, user: &str, file: &str, namespace: Option<&str>) {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../charts/kube-isr/rbac/{file}.yaml"));
@@ -94,11 +103,18 @@ impl Cluster {
         let (role, binding) =
             if namespace.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
         let group = "rbac.authorization.k8s.io";
-        let metadata = json!({ "name": format!("{user}-{file}"), "namespace": namespace });
+        let name = match file {
+            "operator-namespace" => "kube-isr-operator",
+            "operator-watched" => "kube-isr-operator-watched",
+            "operator-cluster" => "kube-isr-system:kube-isr-operator",
+            "proxy" => "kube-isr-proxy",
+            file => panic!("{file} is no file of rules"),
+        };
+        let metadata = json!({ "name": name, "namespace": namespace });
         self.plane.apply(&[
             json!({ "apiVersion": format!("{group}/v1"), "kind": role, "metadata": metadata, "rules": rules["rules"] }),
             json!({ "apiVersion": format!("{group}/v1"), "kind": binding, "metadata": metadata,
-                "roleRef": { "apiGroup": group, "kind": role, "name": format!("{user}-{file}") },
+                "roleRef": { "apiGroup": group, "kind": role, "name": name },
                 "subjects": [{ "apiGroup": group, "kind": "User", "name": user }] }),
         ]);
         self.plane.write_kubeconfig(user, None);

@@ -18,6 +18,7 @@ mod definition;
 mod installation;
 mod lifecycle;
 mod outage;
+mod ownership;
 mod privileges;
 mod rivals;
 mod scale;

@@ -1,8 +1,8 @@
 //! Things that stand in two places say the same.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::tools::{object, objects, read, render};
+use crate::tools::{CASES, object, objects, read, render, template};
 
 #[test]
 fn roles_have_the_rules_that_tests_run_with() {
@@ -38,6 +38,65 @@ fn roles_name_the_objects_of_the_installation() {
     for name in [r#""kube-isr""#, r#""kube-isr-ipv4""#, r#""kube-isr.dev""#] {
         assert!(rules.contains(name), "{name} is not in {rules}");
     }
+}
+
+/// The arguments of the operator.
+fn operator_arguments(objects: &[Value]) -> Vec<String> {
+    let deployment = objects.iter().find(|object| {
+        object["kind"] == "Deployment"
+            && object["metadata"]["labels"]["app.kubernetes.io/component"] == "operator"
+    });
+    let container = &deployment.expect("the operator")["spec"]["template"]["spec"]["containers"][0];
+    let arguments = container["args"].as_array().expect("arguments").iter();
+    arguments.map(|argument| argument.as_str().expect("a text").to_owned()).collect()
+}
+
+#[test]
+fn owners_are_roles_that_the_operator_may_read() {
+    let system = "kube-isr-system";
+    let watched: &[&str] = &["shop", "blog"];
+    for case in CASES {
+        let objects = objects(&render("helm4", case));
+        let arguments = operator_arguments(&objects);
+        let owner = |option: &str| {
+            let argument = arguments.iter().find_map(|argument| argument.strip_prefix(option));
+            argument
+                .and_then(|argument| argument.split_once('/'))
+                .unwrap_or_else(|| panic!("{case}: {arguments:?}"))
+        };
+        let is_namespaced = arguments.iter().any(|argument| argument.starts_with("--watch-namespaces="));
+        let (kind, name) = owner("--ingress-owner=");
+        let ingress: Vec<_> = if is_namespaced {
+            watched.iter().map(|namespace| ("Role", "roles", Some(*namespace))).collect()
+        } else {
+            vec![("ClusterRole", "clusterroles", None)]
+        };
+        let mut expected: Vec<_> = ingress.into_iter().map(|place| (place, kind, name)).collect();
+        let (kind, name) = owner("--owner=");
+        expected.push((("Role", "roles", Some(system)), kind, name));
+        for ((kind, resource, namespace), named, name) in expected {
+            assert_eq!(named, kind.to_lowercase(), "{case}");
+            let is = |object: &&Value| {
+                object["kind"] == kind
+                    && object["metadata"]["name"] == name
+                    && object["metadata"]["namespace"].as_str() == namespace
+            };
+            let role = objects.iter().find(is).unwrap_or_else(|| panic!("{case}: there is no {kind} {name}"));
+            let rule = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": [resource],
+                "resourceNames": [name], "verbs": ["get"] });
+            assert!(
+                role["rules"].as_array().expect("rules").contains(&rule),
+                "{case}: {name} may not be read"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_roles_there_are_no_owners() {
+    let objects = objects(&template("helm4", &["--set", "rbac.create=false"]).expect("a rendering"));
+    let arguments = operator_arguments(&objects);
+    assert!(!arguments.iter().any(|argument| argument.contains("owner")), "{arguments:?}");
 }
 
 #[test]

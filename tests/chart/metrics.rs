@@ -76,7 +76,7 @@ async fn alerts_and_dashboard_name_metrics_that_exist() {
     rules.retain(|rule| rule["resourceNames"] != json!(["kube-isr-routes"]));
     cluster.plane.apply(&[json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules,
-        "metadata": { "name": "operator-operator-namespace", "namespace": SYSTEM } })]);
+        "metadata": { "name": "kube-isr-operator", "namespace": SYSTEM } })]);
     cluster.route(&route("/page").named("page"));
     counted("isr_operator_reconcile_errors_total").await;
     // And with the definition its watch ends.

@@ -62,6 +62,12 @@ redis://{{ include "kube-isr.installation" . }}-valkey:6379
 {{- end }}
 {{- end }}
 
+{{/* The operator's ClusterRole. Its name holds the namespace: cluster-wide names must differ between installations of the
+same name. */}}
+{{- define "kube-isr.clusterRole" -}}
+{{ .Release.Namespace }}:{{ include "kube-isr.installation" . }}-operator
+{{- end }}
+
 {{- define "kube-isr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::owner::Owner;
+
 /// Everything an operator needs to know, besides how to reach the API server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,6 +28,10 @@ pub struct Config {
     pub identity: String,
     /// How long a Lease is held without being renewed.
     pub lease_duration: Duration,
+    /// What owns the objects that are made in [`Self::namespace`]; nothing if `None`.
+    pub owner: Option<Owner>,
+    /// What owns the ingress Services, in their namespaces; nothing if `None`.
+    pub ingress_owner: Option<Owner>,
     /// How often a Secret is read that nothing points at having changed, where Secrets are not watched.
     pub secret_period: Duration,
 }

@@ -204,7 +204,8 @@ impl Mirror<'_> {
         if present.as_ref().is_some_and(|service| !desired::is_ours(service.labels(), installation)) {
             return Ok(State::Foreign);
         }
-        let wanted = desired::service(namespace, installation);
+        let owner = self.context.ingress_owner(namespace).await.map_err(|error| error.to_string())?;
+        let wanted = desired::service(namespace, installation, owner);
         let service = match present.filter(|present| desired::is_service_kept(present, &wanted)) {
             Some(present) => present,
             None => self.apply(&services, SERVICE, &wanted).await?,

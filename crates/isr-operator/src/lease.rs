@@ -139,7 +139,11 @@ impl Lease {
             Ok(Attended::Mine) => {
                 self.term.extend_to(asked + lease_duration * 2 / 3);
                 if !is_held {
-                    tracing::info!(lease = holding.name(), identity = holding.identity, "holding the Lease");
+                    tracing::info!(
+                        lease = holding.name(),
+                        identity = holding.identity(),
+                        "holding the Lease"
+                    );
                     self.held.send_replace(true);
                     context.metrics.is_leader.set(1);
                 }
@@ -182,10 +186,7 @@ enum Attended {
 /// The Lease as it was last seen, and the way to it.
 struct Holding {
     api: Api<Object>,
-    namespace: String,
-    object: String,
-    identity: String,
-    duration: Duration,
+    context: Context,
     observed: Option<Observed>,
     /// The object that was last read or written.
     present: Option<Object>,
@@ -193,20 +194,20 @@ struct Holding {
 
 impl Holding {
     fn new(context: &Context) -> Self {
-        let namespace = context.names.namespace.clone();
         Self {
-            api: Api::namespaced(context.client.clone(), &namespace),
-            namespace,
-            object: context.names.lease(),
-            identity: context.config.identity.clone(),
-            duration: context.config.lease_duration,
+            api: Api::namespaced(context.client.clone(), &context.names.namespace),
+            context: context.clone(),
             observed: None,
             present: None,
         }
     }
 
     fn name(&self) -> String {
-        format!("{}/{}", self.namespace, self.object)
+        format!("{}/{}", self.context.names.namespace, self.context.names.lease())
+    }
+
+    fn identity(&self) -> &str {
+        &self.context.config.identity
     }
 
     fn lost(&self, why: &str) -> LeaseError {
@@ -218,7 +219,7 @@ impl Holding {
         if !is_held || self.present.is_none() {
             self.read().await?;
         }
-        match decide(self.observed.as_ref(), &self.identity, Instant::now()) {
+        match decide(self.observed.as_ref(), self.identity(), Instant::now()) {
             Step::Take => self.write(true).await,
             Step::Renew => self.write(false).await,
             Step::Wait { holder, free_in } => Ok(Attended::Theirs { holder, free_in }),
@@ -226,7 +227,7 @@ impl Holding {
     }
 
     async fn read(&mut self) -> Result<(), String> {
-        let object = match self.api.get_opt(&self.object).await {
+        let object = match self.api.get_opt(&self.context.names.lease()).await {
             Ok(object) => object,
             Err(error) => return Err(describe(&error)),
         };
@@ -243,7 +244,7 @@ impl Holding {
                 self.observed.take(),
                 version,
                 spec.holder_identity.filter(|holder| !holder.is_empty()),
-                seconds.map_or(self.duration, Duration::from_secs),
+                seconds.map_or(self.context.config.lease_duration, Duration::from_secs),
                 Instant::now(),
             )
         });
@@ -253,9 +254,9 @@ impl Holding {
     async fn write(&mut self, take: bool) -> Result<Attended, String> {
         let now = MicroTime(Timestamp::now());
         let before = self.present.as_ref().and_then(|object| object.spec.clone()).unwrap_or_default();
-        let seconds = i32::try_from(self.duration.as_secs()).unwrap_or(i32::MAX).max(1);
+        let seconds = i32::try_from(self.context.config.lease_duration.as_secs()).unwrap_or(i32::MAX).max(1);
         let spec = LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
+            holder_identity: Some(self.identity().to_owned()),
             lease_duration_seconds: Some(seconds),
             renew_time: Some(now.clone()),
             acquire_time: if take { Some(now) } else { before.acquire_time },
@@ -270,10 +271,15 @@ impl Holding {
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let result = if let Some(present) = &self.present {
             let object = Object { metadata: present.metadata.clone(), spec: Some(spec) };
-            self.api.replace(&self.object, &parameters, &object).await
+            self.api.replace(&self.context.names.lease(), &parameters, &object).await
         } else {
-            let name = Some(self.object.clone());
-            let object = Object { metadata: ObjectMeta { name, ..ObjectMeta::default() }, spec: Some(spec) };
+            let owner = self.context.owner().await.map_err(|error| error.to_string())?;
+            let metadata = ObjectMeta {
+                name: Some(self.context.names.lease()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            };
+            let object = Object { metadata, spec: Some(spec) };
             self.api.create(&parameters, &object).await
         };
         match result {
@@ -284,7 +290,7 @@ impl Holding {
             Err(error) if matches!(Class::of(&error), Class::Conflict | Class::NotFound) => {
                 // Somebody was faster, or it was deleted: the next look shows who holds it.
                 self.read().await?;
-                match decide(self.observed.as_ref(), &self.identity, Instant::now()) {
+                match decide(self.observed.as_ref(), self.identity(), Instant::now()) {
                     Step::Wait { holder, free_in } => Ok(Attended::Theirs { holder, free_in }),
                     Step::Take | Step::Renew => Err("it changed while it was written".to_owned()),
                 }

@@ -14,6 +14,7 @@
 //! * [`settle`] asks every ready proxy what it serves, and writes conditions and events from the answers.
 //! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
 //! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once.
+//! * [`owner`] says with what the written objects are deleted.
 //!
 //! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
 //! `secrets::schedule`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
@@ -34,6 +35,7 @@ mod ingress;
 mod lease;
 mod metrics;
 mod object;
+mod owner;
 mod publish;
 mod reconcile;
 mod secrets;
@@ -51,6 +53,7 @@ use tokio::task::JoinSet;
 
 pub use config::Config;
 pub use lease::LeaseError;
+pub use owner::{NoOwner, Owner};
 
 use crate::config::Names;
 pub(crate) use crate::declared::{Declared, DeclaredRoute};

@@ -8,6 +8,7 @@
 mod leftovers;
 mod origin_tokens;
 mod plan;
+mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,70 +17,21 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use isr_routes::snapshot::{Index, Snapshot};
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 
 use crate::Context;
 use crate::config::FIELD_MANAGER;
-use crate::failure::{self, Class};
+use crate::failure::Class;
 use crate::world::{INDEX_KEY, IndexContent, PresentIndex, PresentShard, Published, SHARD_KEY, World};
 use leftovers::Leftovers;
 pub(crate) use origin_tokens::OriginTokens;
 use plan::{Last, Plan, Shard, Write};
-
-/// Longer than an API server that works takes for the largest object that is written.
-const TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) use request::PublishError;
 
 /// Shards written at a time: a hundred thousand routes are converged in a second, and the API server hardly notices.
 const AT_A_TIME: usize = 4;
-
-/// Why a table is not published.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PublishError {
-    /// The Lease is not ours, or not for long enough.
-    #[error("this replica does not hold the Lease")]
-    NotLeading,
-    /// The index belongs to a newer version.
-    #[error(
-        "the index {name} has format {format}, which a newer version of the operator wrote: run that version, or delete the ConfigMap to go back to this one"
-    )]
-    NewerFormat {
-        /// Namespace and name of the index.
-        name: String,
-        /// Its format.
-        format: u32,
-    },
-    /// A request failed.
-    #[error("cannot {what}: {}", failure::describe(cause))]
-    Request {
-        /// What was to be done, as in `create the ConfigMap kube-isr-system/kube-isr-routes`.
-        what: String,
-        /// What came of it.
-        cause: kube::Error,
-    },
-    /// A request got no answer.
-    #[error("cannot {what}: no answer within {} s", TIMEOUT.as_secs())]
-    Timeout {
-        /// What was to be done.
-        what: String,
-    },
-    /// The operating system gives no random numbers.
-    #[error("cannot make a salt for the origin tokens: {0}")]
-    Random(getrandom::Error),
-}
-
-impl PublishError {
-    /// As a label of metrics.
-    pub(crate) fn label(&self) -> &'static str {
-        match self {
-            Self::NotLeading => "not_leading",
-            Self::NewerFormat { .. } => "newer_format",
-            Self::Request { cause, .. } => Class::of(cause).label(),
-            Self::Timeout { .. } => "timeout",
-            Self::Random(_) => "random",
-        }
-    }
-}
 
 /// Writes tables into the cluster.
 pub(crate) struct Publisher {
@@ -112,19 +64,11 @@ impl Publisher {
                 PublishError::NewerFormat { name, format: newer.0 }
             })?;
         let index = Index { generation, ..snapshot.index.clone() };
-        let Plan { shards, index: write } = plan::plan(published, snapshot, &index, &names);
+        let plan = plan::plan(published, snapshot, &index, &names);
 
         self.origin_tokens.put(&snapshot.origin_tokens, now).await?;
-        let this = &*self;
-        futures::stream::iter(shards)
-            .map(|(digest, shard)| this.write_shard(snapshot, digest, shard))
-            .buffer_unordered(AT_A_TIME)
-            .try_collect::<()>()
-            .await?;
-        if let Some(write) = write {
-            self.write_index(&index, &write).await?;
-            let Index { generation, digest, .. } = &index;
-            tracing::info!(generation, digest, shards = index.shards.len(), "the table is published");
+        if plan != Plan::default() {
+            self.carry_out(plan, snapshot, &index).await?;
         }
         self.last = Some(Last { generation, digest: index.digest.clone() });
         Ok(index)
@@ -153,11 +97,27 @@ impl Publisher {
         [self.unused_shards.next(now), self.origin_tokens.next_sweep(now)].into_iter().flatten().min()
     }
 
+    async fn carry_out(&self, plan: Plan, snapshot: &Snapshot, index: &Index) -> Result<(), PublishError> {
+        let owner = self.context.owner().await?;
+        futures::stream::iter(plan.shards)
+            .map(|(digest, shard)| self.write_shard(snapshot, digest, shard, owner.as_ref()))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect::<()>()
+            .await?;
+        if let Some(write) = plan.index {
+            self.write_index(index, &write, owner.as_ref()).await?;
+            let Index { generation, digest, shards, .. } = index;
+            tracing::info!(generation, digest, shards = shards.len(), "the table is published");
+        }
+        Ok(())
+    }
+
     async fn write_shard(
         &self,
         snapshot: &Snapshot,
         digest: String,
         shard: Shard,
+        owner: Option<&OwnerReference>,
     ) -> Result<(), PublishError> {
         let Some(bytes) = snapshot.shards.get(&digest) else { return Ok(()) };
         let name = self.context.names.shard(&digest);
@@ -165,7 +125,7 @@ impl Publisher {
             self.delete(&name, &resource_version).await?;
         }
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let object = self.config_map(&name, SHARD_KEY, text, true);
+        let object = ConfigMap { immutable: Some(true), ..self.config_map(&name, SHARD_KEY, text, owner) };
         let written = match self.create(&object).await? {
             Some(written) => written,
             // Written before, and the answer was lost; or not one of ours, which the watch does not see.
@@ -187,10 +147,15 @@ impl Publisher {
         Ok(())
     }
 
-    async fn write_index(&self, index: &Index, write: &Write) -> Result<(), PublishError> {
+    async fn write_index(
+        &self,
+        index: &Index,
+        write: &Write,
+        owner: Option<&OwnerReference>,
+    ) -> Result<(), PublishError> {
         let name = self.context.names.index();
         let text = String::from_utf8_lossy(&index.to_bytes()).into_owned();
-        let mut object = self.config_map(&name, INDEX_KEY, text, false);
+        let mut object = self.config_map(&name, INDEX_KEY, text, owner);
         let written = match write {
             Write::Create => match self.create(&object).await? {
                 Some(written) => written,
@@ -214,16 +179,16 @@ impl Publisher {
         self.apply(name, &object).await
     }
 
-    fn config_map(&self, name: &str, key: &str, text: String, is_immutable: bool) -> ConfigMap {
+    fn config_map(&self, name: &str, key: &str, text: String, owner: Option<&OwnerReference>) -> ConfigMap {
         ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 namespace: Some(self.context.names.namespace.clone()),
                 labels: Some(self.context.names.labels()),
+                owner_references: owner.map(|owner| vec![owner.clone()]),
                 ..ObjectMeta::default()
             },
             data: Some(BTreeMap::from([(key.to_owned(), text)])),
-            immutable: is_immutable.then_some(true),
             ..ConfigMap::default()
         }
     }
@@ -282,32 +247,5 @@ impl Publisher {
             published.shards.remove(name);
         });
         Ok(())
-    }
-}
-
-impl Context {
-    /// A request that changes something: only while this process leads, and not for longer than it should take.
-    async fn write<T>(
-        &self,
-        what: String,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, PublishError> {
-        if !self.leadership.is_leader() {
-            return Err(PublishError::NotLeading);
-        }
-        self.ask(what, request).await
-    }
-
-    /// A request that changes nothing.
-    async fn ask<T>(
-        &self,
-        what: String,
-        request: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, PublishError> {
-        match tokio::time::timeout(TIMEOUT, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(cause)) => Err(PublishError::Request { what, cause }),
-            Err(_) => Err(PublishError::Timeout { what }),
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use isr_operator::{Config, Operator};
+use isr_operator::{Config, Operator, Owner};
 
 use crate::process::{announce, duration, end};
 use crate::telemetry::{self, LogFormat};
@@ -47,6 +47,16 @@ pub(crate) struct OperatorArgs {
     /// Only these namespaces, with Roles in each of them: shop,blog. Default: all, with a ClusterRole
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     watch_namespaces: Vec<String>,
+
+    /// With what Kubernetes deletes the objects that the operator makes in its own namespace: role/NAME of that
+    /// namespace, or clusterrole/NAME. Default: with nothing
+    #[arg(long, value_name = "KIND/NAME")]
+    owner: Option<Owner>,
+
+    /// With what it deletes the ingress Services: clusterrole/NAME, or role/NAME of each one's own namespace. Default:
+    /// with nothing
+    #[arg(long, value_name = "KIND/NAME")]
+    ingress_owner: Option<Owner>,
 
     /// The DNS domain of the cluster
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
@@ -108,6 +118,8 @@ fn config(args: OperatorArgs) -> Config {
         installation: args.installation,
         proxy_service,
         watch_namespaces: args.watch_namespaces,
+        owner: args.owner,
+        ingress_owner: args.ingress_owner,
         cluster_domain: args.cluster_domain,
         shared_hosts: args.shared_hosts,
         admin: args.admin,

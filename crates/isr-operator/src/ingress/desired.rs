@@ -55,12 +55,13 @@ pub(super) fn is_ours(labels: &BTreeMap<String, String>, installation: &str) -> 
 }
 
 /// The Service.
-pub(super) fn service(namespace: &str, installation: &str) -> Service {
+pub(super) fn service(namespace: &str, installation: &str, owner: Option<OwnerReference>) -> Service {
     Service {
         metadata: ObjectMeta {
             name: Some(SERVICE.to_owned()),
             namespace: Some(namespace.to_owned()),
             labels: Some(labels(installation)),
+            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(ServiceSpec {
@@ -133,7 +134,8 @@ pub(super) fn is_service_kept(present: &Service, wanted: &Service) -> bool {
     };
     let selects =
         present.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|by| !by.is_empty());
-    !selects && port(present) == port(wanted) && holds(present.labels(), wanted.labels())
+    let is_owned = wanted.owner_references().iter().all(|owner| present.owner_references().contains(owner));
+    !selects && is_owned && port(present) == port(wanted) && holds(present.labels(), wanted.labels())
 }
 
 /// Whether the slice that is there is the one that is wanted.

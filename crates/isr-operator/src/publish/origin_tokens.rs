@@ -13,8 +13,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams};
 
-use super::PublishError;
 use super::leftovers::Leftovers;
+use super::request::PublishError;
 use crate::Context;
 use crate::config::FIELD_MANAGER;
 use crate::failure::Class;
@@ -137,6 +137,7 @@ impl OriginTokens {
     async fn write(&mut self, tokens: BTreeMap<String, Vec<u8>>, now: Duration) -> Result<(), PublishError> {
         let (api, name) = (self.api(), self.context.names.origin_tokens());
         let Some(salt) = self.salt else { return Ok(()) };
+        let owner = self.context.owner().await?;
         // Whatever comes of this, the Secret is not as it was known to be.
         let known = self.stored.take();
         let values = tokens.iter().map(|(name, value)| (name.clone(), ByteString(value.clone())));
@@ -145,6 +146,7 @@ impl OriginTokens {
                 name: Some(name.clone()),
                 namespace: Some(self.context.names.namespace.clone()),
                 labels: Some(self.context.names.labels()),
+                owner_references: owner.map(|owner| vec![owner]),
                 resource_version: known.and_then(|known| known.resource_version),
                 ..ObjectMeta::default()
             },

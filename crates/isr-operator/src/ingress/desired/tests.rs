@@ -20,7 +20,8 @@ fn proxies() -> Vec<EndpointSlice> {
 }
 
 fn mirror() -> EndpointSlice {
-    slice(Family::V4, &proxies(), &service("shop", "kube-isr"), "kube-isr").expect("there are IPv4 addresses")
+    slice(Family::V4, &proxies(), &service("shop", "kube-isr", None), "kube-isr")
+        .expect("there are IPv4 addresses")
 }
 
 #[test]
@@ -50,12 +51,12 @@ fn who_answers_is_mirrored_with_where_they_are() {
 
 #[test]
 fn a_family_without_proxies_has_no_slice() {
-    assert!(slice(Family::V6, &proxies(), &service("shop", "kube-isr"), "kube-isr").is_none());
+    assert!(slice(Family::V6, &proxies(), &service("shop", "kube-isr", None), "kube-isr").is_none());
 }
 
 #[test]
 fn what_is_as_it_should_be_is_not_written() {
-    let wanted = service("shop", "kube-isr");
+    let wanted = service("shop", "kube-isr", None);
     assert!(is_service_kept(&wanted, &wanted));
     assert!(is_ours(wanted.labels(), "kube-isr") && !is_ours(wanted.labels(), "other"));
     let mut present = wanted.clone();
@@ -64,6 +65,15 @@ fn what_is_as_it_should_be_is_not_written() {
     assert!(is_service_kept(&present, &wanted), "what others add is theirs");
     present.spec.as_mut().expect("a spec").selector = Some([("app".into(), "web".into())].into());
     assert!(!is_service_kept(&present, &wanted), "a selector would send visitors elsewhere");
+
+    let owned_by = |uid: &str| {
+        let owner = OwnerReference { uid: uid.to_owned(), ..OwnerReference::default() };
+        service("shop", "kube-isr", Some(owner))
+    };
+    assert!(!is_service_kept(&wanted, &owned_by("first")), "it would outlive the installation");
+    assert!(!is_service_kept(&owned_by("former"), &owned_by("first")), "its owner was made again");
+    assert!(is_service_kept(&owned_by("first"), &owned_by("first")));
+    assert!(is_service_kept(&owned_by("first"), &wanted), "whoever wants no owner takes none away");
 
     let wanted = mirror();
     assert!(is_slice_kept(&wanted, &wanted));
@@ -84,6 +94,6 @@ fn a_thousand_proxies_fit_and_no_more() {
             ..Endpoint::default()
         })
         .collect();
-    let mirror = slice(Family::V4, &many, &service("shop", "kube-isr"), "kube-isr").expect("a slice");
+    let mirror = slice(Family::V4, &many, &service("shop", "kube-isr", None), "kube-isr").expect("a slice");
     assert_eq!(mirror.endpoints.len(), ENDPOINTS_MOST);
 }
