@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub const SYSTEM: &str = "kube-isr-system";
 
 /// The namespaces of the tests' applications, whose `HTTPRoute`s may lead to the proxies.
-const NAMESPACES: [&str; 5] = ["shop", "steady", "changing", "rotating", "rival"];
+const NAMESPACES: [&str; 6] = ["shop", "steady", "changing", "rotating", "owner", "rival"];
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -63,10 +63,15 @@ pub fn helm(arguments: &[&str]) -> String {
 
 /// Applies manifests, each of which must be accepted.
 pub fn apply(manifests: &str) {
+    apply_with(manifests, &[]).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Applies manifests with further arguments of kubectl.
+pub fn apply_with(manifests: &str, further: &[&str]) -> Result<String, String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("manifests.yaml");
     std::fs::write(&file, manifests).expect("the manifests");
-    kubectl(&["apply", "--filename", &file.display().to_string()]);
+    attempt("kubectl", &[&["apply", "--filename", &file.display().to_string()], further].concat())
 }
 
 /// A file of `examples/kubernetes/`.
@@ -180,14 +185,38 @@ pub async fn says(namespace: &str, name: &str, kind: &str, status: &str, reason:
     .await
 }
 
+/// The objects of this kind in a namespace.
+pub fn listed(namespace: &str, kinds: &str, further: &[&str]) -> Vec<Value> {
+    let arguments = ["get", kinds, "--namespace", namespace, "--output", "json"];
+    let found: Value = serde_json::from_str(&kubectl(&[&arguments, further].concat())).expect("JSON");
+    found["items"].as_array().expect("a list").clone()
+}
+
+/// Waits until each Deployment of a namespace has the pods that it should, and no pod of before is left.
+pub async fn settled(namespace: &str) {
+    // Pods drain one after another.
+    eventually(&format!("{namespace} is settled"), PATIENCE * 4, async || {
+        listed(namespace, "deployments,pods", &[]).iter().all(is_settled).then_some(())
+    })
+    .await;
+}
+
+fn is_settled(object: &Value) -> bool {
+    if object["kind"] == "Pod" {
+        return object["metadata"]["deletionTimestamp"].is_null();
+    }
+    let status = &object["status"];
+    let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
+    let pods = ["replicas", "updatedReplicas", "availableReplicas"];
+    status["observedGeneration"] == object["metadata"]["generation"]
+        && pods.iter().all(|kind| status[kind].as_u64().unwrap_or_default() == wanted)
+}
+
 /// The pods of the proxies, with how often their containers were restarted.
 pub fn proxy_pods() -> Vec<(String, u64)> {
-    let selector = "app.kubernetes.io/component=proxy";
-    let listed = kubectl(&["get", "pods", "--namespace", SYSTEM, "--selector", selector, "--output", "json"]);
-    let listed: Value = serde_json::from_str(&listed).expect("JSON");
-    let pods = listed["items"].as_array().expect("pods").iter();
+    let pods = listed(SYSTEM, "pods", &["--selector", "app.kubernetes.io/component=proxy"]);
     // One that is on its way out serves nobody any more.
-    let staying = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
     let described = staying.map(|pod| {
         let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or_default();
         (pod["metadata"]["name"].as_str().expect("a name").to_owned(), restarts)

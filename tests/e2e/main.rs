@@ -12,3 +12,7 @@ mod support;
 mod changes;
 mod cluster;
 mod first_steps;
+mod load;
+mod nothing_is_lost;
+mod tenants;
+mod tokens;
