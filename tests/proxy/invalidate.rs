@@ -78,6 +78,8 @@ async fn each_way_of_naming_pages_reaches_those_and_no_others() {
         (json!({ "tags": ["more", "of-the-route"] }), &["/blog/keyed", "/shop"]),
         (json!({ "hosts": [HOST] }), &OWN),
         (json!({ "everything": true }), &OWN),
+        (json!({ "everything": true, "routes": ["shop/shop"] }), &["/shop"]),
+        (json!({ "prefixes": ["/"], "routes": ["shop/blog-path"] }), &BLOG),
     ] {
         assert_eq!(after(&body).await, all(reached, "STALE v1"), "softly: {body}");
         let mut hard = body.clone();
@@ -114,6 +116,17 @@ async fn a_token_reaches_its_routes_alone_and_a_wrong_one_nothing() {
     assert!(
         problem["detail"].as_str().is_some_and(|why| why.contains("shop/other, which has another token"))
     );
+    let foreign = [
+        (
+            json!({ "everything": true, "routes": ["shop/other"] }),
+            "`shop/other` is no route that has the token",
+        ),
+        (json!({ "paths": ["/shop"], "routes": ["shop/blog-path"] }), "or is not among routes"),
+    ];
+    for (body, expected) in foreign {
+        let problem = proxy.send(&ask(&body)).await.problem(400, "not its routes");
+        assert!(problem["detail"].as_str().is_some_and(|why| why.contains(expected)), "{problem}");
+    }
     for page in PAGES {
         proxy.get(page).await.is(200, "HIT", "v1", "nothing changed");
     }

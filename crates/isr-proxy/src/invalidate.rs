@@ -54,6 +54,8 @@ struct Request {
     hosts: Vec<String>,
     /// All pages of the routes.
     everything: bool,
+    /// Of the token's routes these alone, as `namespace/name`; all of them if none is named.
+    routes: Vec<String>,
     mode: Wish,
 }
 
@@ -95,6 +97,7 @@ pub(crate) async fn respond(
 ) -> Result<Response<Body>, Problem> {
     let covered = covered(&active.table, listener, headers)?;
     let request = read(body).await?;
+    let covered = narrowed(covered, &request.routes).map_err(|why| refused(&why))?;
     let plan = plan(&active.table, listener, &covered, request).map_err(|why| refused(&why))?;
     let Plan { mode, groups, selectors } = &plan;
     // One for all of it: what begins after this is newer than all that is named.
@@ -151,6 +154,18 @@ fn covered(
     Ok(covered)
 }
 
+/// Of the covered routes those that the request names, if it names any.
+fn narrowed(covered: Vec<Arc<Route>>, named: &[String]) -> Result<Vec<Arc<Route>>, String> {
+    let has_token = |name: &&String| covered.iter().any(|route| *route.id == **name);
+    if let Some(stranger) = named.iter().find(|name| !has_token(name)) {
+        return Err(format!(
+            "`{stranger}` is no route that has the token: write namespace/name of one that has"
+        ));
+    }
+    let is_named = |route: &Arc<Route>| named.is_empty() || named.iter().any(|name| **name == *route.id);
+    Ok(covered.into_iter().filter(is_named).collect())
+}
+
 async fn read(body: impl http_body::Body<Data = Bytes, Error: Into<BoxError>>) -> Result<Request, Problem> {
     let body = std::pin::pin!(body);
     let collected = tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_MOST).collect()).await;
@@ -176,7 +191,7 @@ fn plan(
     covered: &[Arc<Route>],
     request: Request,
 ) -> Result<Plan, String> {
-    let Request { paths, prefixes, tags, hosts, everything, mode } = request;
+    let Request { paths, prefixes, tags, hosts, everything, mode, .. } = request;
     let items = paths.len() + prefixes.len() + tags.len() + hosts.len();
     if items == 0 && !everything {
         return Err("nothing is named: write paths, prefixes, tags, hosts, or everything: true".to_owned());
@@ -241,7 +256,7 @@ fn group(
             Ok(route.group(&target.host, &page))
         }
         Found::Route { route, .. } => {
-            Err(format!("`{path}` is a page of {}, which has another token", route.id))
+            Err(format!("`{path}` is a page of {}, which has another token or is not among routes", route.id))
         }
         _ => Err(format!("`{path}` is no page of an IsrRoute")),
     }
