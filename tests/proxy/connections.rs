@@ -96,6 +96,39 @@ async fn a_connection_that_the_origin_closed_is_retried_once_and_only_when_safe(
 }
 
 #[tokio::test]
+async fn a_render_is_tried_once_more_when_nothing_was_answered() {
+    // A replica that is going accepts connections and hangs up; the next connection meets another.
+    let origin = Origin::start(|request| match (request.target.as_str(), request.nth) {
+        ("/isr/going", 1) | ("/isr/down", _) => Answer::raw([Step::Close]),
+        ("/isr/reset", 1) => Answer::raw([Step::Reset]),
+        ("/isr/nonsense", _) => Answer::bytes("this is no response\r\n\r\n"),
+        ("/isr/half", _) => Answer::page("half of it").claiming(20),
+        ("/isr/failing", _) => Answer::status(503).body("not now"),
+        _ => Answer::page("ok"),
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [route("/isr/[page]").interval("60s")]).await;
+    for target in ["/isr/going", "/isr/reset"] {
+        proxy.get(target).await.is(200, "MISS", "ok", "the second connection answers");
+        assert_eq!(origin.count_of(target), 2, "{target}");
+    }
+    proxy.get("/isr/down").await.problem(502, "an origin that only hangs up");
+    assert_eq!(origin.count_of("/isr/down"), 2, "one more attempt, not a loop");
+    for (target, status) in [("/isr/nonsense", 502), ("/isr/half", 502), ("/isr/failing", 503)] {
+        assert_eq!(proxy.get(target).await.status, status, "{target}");
+        assert_eq!(origin.count_of(target), 1, "{target}: an origin that has spoken is not asked again");
+    }
+    // A visitor's own request is the visitor's to repeat.
+    for request in [get("/pass/going"), post("/pass/going", "x")] {
+        let proxy = Proxy::serving(&origin, [route("/isr/[page]").interval("60s")]).await;
+        origin.answer(|_| Answer::raw([Step::Close]));
+        let before = origin.count_of("/pass/going");
+        proxy.send(&request).await.problem(502, "an origin that hangs up");
+        assert_eq!(origin.count_of("/pass/going"), before + 1, "{} is not sent twice", request.method);
+    }
+}
+
+#[tokio::test]
 async fn time_limits_end_what_hangs() {
     let origin = Origin::start(|request| {
         let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use isr_routes::{RenderTarget, Route};
 
-use crate::body::{Body, IdleLimit, Resumed};
+use crate::body::{IdleLimit, Resumed};
 use crate::config::{Limits, Scheme};
 use crate::fields::add_via;
 use crate::upstream::{OriginError, Upstream, innermost};
@@ -87,7 +87,7 @@ pub(crate) async fn ask(
     limits: &Limits,
 ) -> Result<Answer, OriginError> {
     let broken = |cause: String| OriginError::Broken { address: address.to_owned(), cause };
-    let response = upstream.send(address, request, Body::Empty).await?;
+    let response = upstream.fetch(address, request).await?;
     let (head, body) = response.into_parts();
     let framed = body.is_end_stream()
         || head.headers.contains_key(CONTENT_LENGTH)

@@ -1,4 +1,4 @@
-//! Connections to backends: a keep-alive pool, time limits, and one safe retry.
+//! Connections to backends: a keep-alive pool, time limits, and one safe second attempt.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Upstream {
         Self { client, first_byte: limits.first_byte }
     }
 
-    /// Sends a request to `address` (`host:port`). `head`'s URI is path and query.
+    /// Sends a visitor's request to `address` (`host:port`). `head`'s URI is path and query.
     ///
     /// A request without a body whose method is idempotent is sent once more if the connection, used before, was closed
     /// by the backend before any response came: it was idle, and the backend's closing crossed our request.
@@ -113,11 +113,23 @@ impl Upstream {
     ) -> Result<Response<Incoming>, OriginError> {
         let again = (head.method.is_idempotent() && body.is_end_stream()).then(|| head.clone());
         match (self.attempt(address, head, body).await, again) {
-            (Err(Failed { reused: true, error: OriginError::Broken { .. } }), Some(head)) => {
+            (Err(Failed { reused: true, error: OriginError::Broken { .. }, .. }), Some(head)) => {
                 self.attempt(address, head, Body::Empty).await.map_err(|failed| failed.error)
             }
             (result, _) => result.map_err(|failed| failed.error),
         }
+    }
+
+    /// Sends a render's GET to `address`.
+    ///
+    /// It is no visitor's request, so it may be made twice: it is sent once more if no connection came about, or if it
+    /// ended before any response. A replica that is going has such ends, and another answers the second time.
+    pub(crate) async fn fetch(&self, address: &str, head: Parts) -> Result<Response<Incoming>, OriginError> {
+        let result = match self.attempt(address, head.clone(), Body::Empty).await {
+            Err(Failed { silent: true, .. }) => self.attempt(address, head, Body::Empty).await,
+            result => result,
+        };
+        result.map_err(|failed| failed.error)
     }
 
     async fn attempt(
@@ -162,23 +174,27 @@ impl Upstream {
 struct Failed {
     /// Whether the connection had carried a request before.
     reused: bool,
+    /// Whether the backend said nothing at all: it was not reached, or hung up.
+    silent: bool,
     error: OriginError,
 }
 
 impl Failed {
     fn new(error: OriginError) -> Self {
-        Self { reused: false, error }
+        Self { reused: false, silent: false, error }
     }
 
     fn from(error: &ClientError, address: &str, reused: bool) -> Self {
         let address = address.to_owned();
+        let said = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
+        let silent = !said.is_some_and(hyper::Error::is_parse);
         let cause = innermost(error);
         let error = if error.is_connect() {
             OriginError::Unreachable { address, cause }
         } else {
             OriginError::Broken { address, cause }
         };
-        Self { reused, error }
+        Self { reused, silent, error }
     }
 }
 
