@@ -81,11 +81,12 @@ fn owners_are_roles_that_the_operator_may_read() {
                     && object["metadata"]["name"] == name
                     && object["metadata"]["namespace"].as_str() == namespace
             };
-            let role = objects.iter().find(is).unwrap_or_else(|| panic!("{case}: there is no {kind} {name}"));
+            let granted =
+                objects.iter().find(is).unwrap_or_else(|| panic!("{case}: there is no {kind} {name}"));
             let rule = json!({ "apiGroups": ["rbac.authorization.k8s.io"], "resources": [resource],
                 "resourceNames": [name], "verbs": ["get"] });
             assert!(
-                role["rules"].as_array().expect("rules").contains(&rule),
+                granted["rules"].as_array().expect("rules").contains(&rule),
                 "{case}: {name} may not be read"
             );
         }
