@@ -60,7 +60,9 @@ test-chart: ## The Helm chart: lints, schemas, alerts, and a real API server (Go
 kind-up: ## A cluster of kind with Traefik in front, and the images of this checkout in it
 	tests/kind/up
 	$(MAKE) image
-	tests/kind/load kube-isr:dev kube-isr-example-origin:dev
+	# The same program as an earlier release of it: its image is what an upgrade replaces.
+	docker tag $(IMAGE) kube-isr:previous
+	tests/kind/load $(IMAGE) kube-isr:previous kube-isr-example-origin:dev
 
 kind-down: ## The end of that cluster, and of the Docker engine if it was started for it
 	tests/kind/down

@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub const SYSTEM: &str = "kube-isr-system";
 
 /// The namespaces of the tests' applications, whose `HTTPRoute`s may lead to the proxies.
-const NAMESPACES: [&str; 6] = ["shop", "steady", "changing", "rotating", "owner", "rival"];
+const NAMESPACES: [&str; 7] = ["shop", "steady", "upgraded", "changing", "rotating", "owner", "rival"];
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -124,21 +124,48 @@ async fn install() {
     kubectl(&["delete", "crd", "isrroutes.kube-isr.dev", "--ignore-not-found"]);
     kubectl(&["create", "namespace", SYSTEM]);
     kubectl(&["label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted"]);
-    helm_install();
+    release("helm4", "install", Chart::Present, &[]);
 }
 
-/// Installs the release and waits until all of it is ready.
-pub fn helm_install() {
-    let chart = repository("charts/kube-isr").display().to_string();
+/// Which chart a release is made of, and which images.
+#[derive(Clone, Copy, Debug)]
+pub enum Chart {
+    /// Of this checkout.
+    Present,
+    /// The one before, packaged, with the same program under another tag.
+    Previous,
+}
+
+impl Chart {
+    fn path(self) -> PathBuf {
+        repository(match self {
+            Self::Present => "charts/kube-isr",
+            Self::Previous => "tests/e2e/releases/kube-isr-0.1.0.tgz",
+        })
+    }
+
+    /// The tag of its images.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Present => ":dev",
+            Self::Previous => ":previous",
+        }
+    }
+}
+
+/// Installs or upgrades the release by a version of Helm, and waits until all of it is ready.
+pub fn release(version: &str, verb: &str, chart: Chart, further: &[&str]) {
+    let path = chart.path().display().to_string();
     let values = [
-        "image.repository=kube-isr,image.tag=dev,image.pullPolicy=Never",
+        &format!("image.repository=kube-isr,image.tag={},image.pullPolicy=Never", &chart.tag()[1..]),
         // So that a test of new tokens need not wait for a minute.
         "operator.secretPeriod=2s",
         &format!("gateway.referenceGrant.namespaces={{{}}}", NAMESPACES.join(",")),
     ];
     let set = values.iter().flat_map(|values| ["--set", values]);
-    let arguments = ["install", "kube-isr", &chart, "--namespace", SYSTEM, "--wait", "--timeout=3m"];
-    helm(&arguments.into_iter().chain(set).collect::<Vec<_>>());
+    let arguments = [verb, "kube-isr", &path, "--namespace", SYSTEM, "--wait", "--timeout=3m"];
+    let arguments: Vec<&str> = arguments.into_iter().chain(set).chain(further.iter().copied()).collect();
+    attempt(version, &arguments).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// The example application in a namespace of its own, led to by an Ingress for this host.

@@ -1,0 +1,79 @@
+//! A release under load: upgraded from the chart before it, rolled back, removed and installed again.
+
+use crate::cluster::{Chart, SYSTEM, answered, helm, installed, kubectl, listed, release, settled};
+use crate::load::Table;
+use crate::site::Site;
+use crate::support::get;
+
+const CRD: &str = "customresourcedefinition.apiextensions.k8s.io/isrroutes.kube-isr.dev";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e2e_an_upgrade_and_its_rollback_lose_nothing_and_a_reinstall_adopts() {
+    installed().await;
+    uninstalled("helm4");
+    release("helm4", "install", Chart::Previous, &["--set", "proxy.replicas=2"]);
+    runs(Chart::Previous).await;
+    let site = Site::new("upgraded").await;
+
+    let mut table = Table::default();
+    let upgrade = async {
+        release("helm4", "upgrade", Chart::Present, &["--set", "proxy.replicas=2"]);
+        runs(Chart::Present).await;
+        site.changes(2).await;
+    };
+    table.during("the release is upgraded", &site.pages(), upgrade).await;
+    let rollback = async {
+        helm(&["rollback", "kube-isr", "1", "--namespace", SYSTEM, "--wait", "--timeout=3m"]);
+        runs(Chart::Previous).await;
+        site.changes(1).await;
+    };
+    table.during("the release is rolled back", &site.pages(), rollback).await;
+    table.assert_nothing_lost();
+
+    uninstalled("helm4");
+    for name in ["list", "post"] {
+        kubectl(&["get", "isrroute", name, "--namespace", site.namespace]);
+    }
+    release("helm4", "install", Chart::Present, &[]);
+    runs(Chart::Present).await;
+    for host in &site.hosts {
+        let page = get("/blog-posts/1").host(host);
+        answered("what was kept is in force again", &page, |response| response.cache() == "HIT").await;
+    }
+}
+
+/// Helm 3 does the same, and leaves to Helm 4 what it kept.
+#[tokio::test]
+async fn e2e_helm_3_installs_upgrades_and_removes() {
+    installed().await;
+    uninstalled("helm4");
+    release("helm3", "install", Chart::Previous, &[]);
+    runs(Chart::Previous).await;
+    release("helm3", "upgrade", Chart::Present, &[]);
+    runs(Chart::Present).await;
+    uninstalled("helm3");
+    release("helm4", "install", Chart::Present, &[]);
+    runs(Chart::Present).await;
+}
+
+/// Removes the release. What stays is what `crds.keep` says.
+fn uninstalled(version: &str) {
+    crate::cluster::attempt(version, &["uninstall", "kube-isr", "--namespace", SYSTEM, "--wait"])
+        .unwrap_or_else(|error| panic!("{error}"));
+    let kinds = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,\
+                 poddisruptionbudgets,networkpolicies,referencegrants,customresourcedefinitions";
+    let selector = "app.kubernetes.io/instance=kube-isr";
+    let left = kubectl(&["get", kinds, "--all-namespaces", "--selector", selector, "--output", "name"]);
+    assert_eq!(left.trim(), CRD, "what {version} left");
+}
+
+/// Waits until every pod of the release is of this chart.
+async fn runs(chart: Chart) {
+    settled(SYSTEM).await;
+    let pods = listed(SYSTEM, "pods", &["--selector", "app.kubernetes.io/instance=kube-isr"]);
+    assert!(pods.len() >= 3, "{pods:?}");
+    for pod in pods {
+        let image = pod["spec"]["containers"][0]["image"].as_str().expect("an image");
+        assert!(image.ends_with(chart.tag()), "{image} of {chart:?}");
+    }
+}
