@@ -62,7 +62,7 @@ kind-up: ## A cluster of kind with Traefik in front, and the images of this chec
 	$(MAKE) image
 	# The same program as an earlier release of it: its image is what an upgrade replaces.
 	docker tag $(IMAGE) kube-isr:previous
-	tests/kind/load $(IMAGE) kube-isr:previous kube-isr-example-origin:dev
+	tests/kind/load $(IMAGE) kube-isr:previous kube-isr-example-origin:dev $$(tests/kind/valkey)
 
 kind-down: ## The end of that cluster, and of the Docker engine if it was started for it
 	tests/kind/down

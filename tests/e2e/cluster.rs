@@ -162,7 +162,11 @@ pub fn release(version: &str, verb: &str, chart: Chart, further: &[&str]) {
         "operator.secretPeriod=2s",
         &format!("gateway.referenceGrant.namespaces={{{}}}", NAMESPACES.join(",")),
     ];
-    let set = values.iter().flat_map(|values| ["--set", values]);
+    // The shared tier of the release's own, from what this machine has; the nodes have no storage that outlives a pod.
+    let valkey = "valkey.enabled=true,valkey.persistence.enabled=false,valkey.image.repository=kube-isr-valkey,\
+                  valkey.image.tag=dev,valkey.image.pullPolicy=Never";
+    let valkey = matches!(chart, Chart::Present).then_some(valkey);
+    let set = values.into_iter().chain(valkey).flat_map(|values| ["--set", values]);
     let arguments = [verb, "kube-isr", &path, "--namespace", SYSTEM, "--wait", "--timeout=3m"];
     let arguments: Vec<&str> = arguments.into_iter().chain(set).chain(further.iter().copied()).collect();
     attempt(version, &arguments).unwrap_or_else(|error| panic!("{error}"));

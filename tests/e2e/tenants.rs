@@ -49,8 +49,7 @@ fn paged(namespace: &str, name: &str, host: &str) -> String {
 #[tokio::test]
 async fn e2e_a_tenant_cannot_reach_into_another_namespace() {
     installed().await;
-    // Each proxy has pages of its own.
-    proxies(1);
+    proxies(2);
     let page = tenant(OWNER, OWN, OWNERS_TOKEN).await;
     let rivals_page = tenant(RIVAL, RIVALS, RIVALS_TOKEN).await;
     admitted_at_home_alone();
