@@ -9,6 +9,7 @@ mod support;
 
 mod agreeing;
 mod outages;
+mod places;
 mod rendering;
 mod store;
 

@@ -21,38 +21,40 @@ impl Store {
 
     /// A server that answers whoever knows the password.
     pub async fn start_with(password: Option<&str>) -> Self {
-        // A port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
-        Self::start_on(port, password.map(str::to_owned)).await
+        Self::start_on(free_port(), password.map(str::to_owned)).await
     }
 
     async fn start_on(port: u16, password: Option<String>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let works = |program: &&str| {
-            let mut command = Command::new(program);
-            command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-        };
-        let program = ["valkey-server", "redis-server"].into_iter().find(works);
-        let mut command =
-            Command::new(program.expect("redis-server or valkey-server: make test installs one"));
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
+        let mut arguments = Vec::new();
         if let Some(password) = &password {
-            command.args(["--requirepass", password]);
+            arguments.extend(["--requirepass".to_owned(), password.clone()]);
         }
-        let process = command.stdout(Stdio::null()).spawn().expect("a server");
-        let store = Self { process, port, password, _folder: folder };
-        eventually("the server answers", PATIENCE, async || {
-            std::net::TcpStream::connect_timeout(
-                &std::net::SocketAddr::from(([127, 0, 0, 1], port)),
-                Duration::from_millis(100),
-            )
-            .ok()
+        let mut store = Self::launch(port, &arguments).await;
+        store.password = password;
+        store
+    }
+
+    /// A server with these further arguments that accepts connections.
+    pub async fn launch(port: u16, arguments: &[String]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(program("server"));
+        command.current_dir(folder.path());
+        // A Sentinel wants a file of its own, and nothing before it.
+        if !arguments.iter().any(|argument| argument == "--sentinel") {
+            command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+            command.args(["--save", "", "--appendonly", "no"]);
+        }
+        let process = command.args(arguments).stdout(Stdio::null()).spawn().expect("a server");
+        eventually("the server accepts connections", PATIENCE, async || {
+            std::net::TcpStream::connect_timeout(&address(port), Duration::from_millis(100)).ok()
         })
         .await;
-        store
+        Self { process, port, password: None, _folder: folder }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where it is.
@@ -93,4 +95,29 @@ impl Drop for Store {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// What a server answers to a command.
+pub fn command(port: u16, arguments: &[&str]) -> String {
+    let output = Command::new(program("cli")).args(["-p", &port.to_string()]).args(arguments).output();
+    String::from_utf8(output.expect("a client").stdout).expect("text")
+}
+
+fn program(part: &str) -> String {
+    let works = |program: &String| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
+    let found = [format!("valkey-{part}"), format!("redis-{part}")].into_iter().find(works);
+    found.expect("Redis or Valkey: make test installs one")
+}
+
+fn address(port: u16) -> std::net::SocketAddr {
+    ([127, 0, 0, 1], port).into()
 }

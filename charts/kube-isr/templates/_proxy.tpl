@@ -36,6 +36,9 @@ spec:
         {{- if $.Values.shared.passwordSecret.name }}
         - --shared-password-file=/etc/kube-isr/shared/{{ $.Values.shared.passwordSecret.key }}
         {{- end }}
+        {{- if $.Values.shared.caSecret.name }}
+        - --shared-ca-file=/etc/kube-isr/shared-ca/{{ $.Values.shared.caSecret.key }}
+        {{- end }}
         {{- end }}
         - --max-memory-bytes={{ int64 $proxy.maxMemoryBytes }}
         - --max-disk-bytes={{ int64 $proxy.maxDiskBytes }}
@@ -62,6 +65,9 @@ spec:
         {{- if .Values.shared.passwordSecret.name }}
         - { name: shared, mountPath: /etc/kube-isr/shared, readOnly: true }
         {{- end }}
+        {{- if .Values.shared.caSecret.name }}
+        - { name: shared-ca, mountPath: /etc/kube-isr/shared-ca, readOnly: true }
+        {{- end }}
   volumes:
     - name: state
       {{- toYaml $proxy.stateVolume | nindent 6 }}
@@ -69,6 +75,14 @@ spec:
     - name: tls
       secret:
         secretName: {{ $proxy.tls.secretName }}
+    {{- end }}
+    {{- with .Values.shared.caSecret }}
+    {{- if .name }}
+    - name: shared-ca
+      secret:
+        secretName: {{ .name }}
+        items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }]
+    {{- end }}
     {{- end }}
     {{- with .Values.shared.passwordSecret }}
     {{- if .name }}

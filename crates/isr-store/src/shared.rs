@@ -7,6 +7,8 @@
 //! A visitor waits for it a few tens of milliseconds at most, and after a failure not at all for a second. Only who
 //! invalidates waits longer, and is told when it could not be done.
 
+mod address;
+mod connection;
 mod lock;
 mod log;
 mod scripts;
@@ -49,10 +51,13 @@ const TIME_TO_LIVE: Duration = Duration::from_hours(30 * 24);
 /// Where the server is, and whose data these are.
 #[derive(Clone)]
 pub struct SharedOptions {
-    /// `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, or `rediss://` for TLS.
+    /// `redis://[USER@]HOST[:PORT][/DATABASE]`, `redis+cluster://[USER@]HOST[:PORT],…`, or
+    /// `redis+sentinel://[USER@]HOST[:PORT],…/NAME[/DATABASE]`; `rediss` instead of `redis` for TLS.
     pub url: String,
     /// The password, if it is not in the URL.
     pub password: Option<String>,
+    /// Certificates (PEM) of who is trusted to sign the server's; the system's if there are none.
+    pub trusted: Option<Vec<u8>>,
     /// The installation, whose data these are.
     pub installation: String,
 }
@@ -69,7 +74,9 @@ impl std::fmt::Debug for SharedOptions {
 
 /// Why there is no shared tier.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: write redis://HOST:PORT, or rediss://HOST:PORT for TLS")]
+#[error(
+    "{0}. Write redis://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT/NAME; rediss instead of redis for TLS"
+)]
 pub struct SharedError(String);
 
 /// What happened to the shared tier since the start.
@@ -105,7 +112,8 @@ impl Shared {
     /// When the URL makes no sense.
     pub fn new(options: &SharedOptions) -> Result<Self, SharedError> {
         let bad = |error: RedisError| SharedError(error.to_string());
-        let server = Arc::new(Server::new(options).map_err(bad)?);
+        let address = options.url.parse().map_err(SharedError)?;
+        let server = Arc::new(Server::new(options, &address).map_err(bad)?);
         let counts = Arc::<Counts>::default();
         let (queue, changes) = mpsc::channel(QUEUE_LENGTH);
         tokio::spawn(write::run(Arc::clone(&server), Arc::clone(&counts), changes));

@@ -40,13 +40,17 @@ pub(crate) struct ProxyArgs {
     state_dir: Option<PathBuf>,
 
     /// Redis 7 or Valkey by which replicas share pages and invalidations: redis://HOST:PORT, redis://USER@HOST:PORT/DATABASE,
-    /// rediss:// for TLS. More than one replica needs it
+    /// redis+cluster://HOST,HOST or redis+sentinel://HOST,HOST/NAME; rediss for TLS. More than one replica needs it
     #[arg(long, value_name = "URL", env = "KUBE_ISR_SHARED", hide_env_values = true)]
     shared: Option<String>,
 
     /// File that holds its password
     #[arg(long, value_name = "FILE", requires = "shared", env = "KUBE_ISR_SHARED_PASSWORD_FILE")]
     shared_password_file: Option<PathBuf>,
+
+    /// File of certificates (PEM) that are trusted to sign the server's. Default: those of the system
+    #[arg(long, value_name = "FILE", requires = "shared", env = "KUBE_ISR_SHARED_CA_FILE")]
+    shared_ca_file: Option<PathBuf>,
 
     /// What this replica is called in answers about others. Default: the host's name and a random number
     #[arg(long, value_name = "NAME", requires = "shared", env = "KUBE_ISR_REPLICA")]
@@ -189,7 +193,11 @@ fn shared(args: &ProxyArgs) -> anyhow::Result<Option<SharedTier>> {
         let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
         format!("{}-{:08x}", host.as_deref().unwrap_or("replica"), fastrand::u32(..))
     });
-    let options = SharedOptions { url: url.clone(), password, installation: args.installation.clone() };
+    let read =
+        |file: &PathBuf| std::fs::read(file).with_context(|| format!("--shared-ca-file {}", file.display()));
+    let trusted = args.shared_ca_file.as_ref().map(read).transpose()?;
+    let options =
+        SharedOptions { url: url.clone(), password, trusted, installation: args.installation.clone() };
     Ok(Some(SharedTier { options, replica }))
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use isr_cache::{BoxFuture, Epoch, Invalidation, Mode, Reach, TierError};
-use redis::aio::ConnectionManager;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, FromRedisValue, RedisError};
 use tokio::sync::oneshot;
 
+use super::connection::Connection;
 use super::server::WAIT_MOST;
 use super::write::Change;
 use super::{Shared, WITHIN};
@@ -122,48 +122,33 @@ impl Shared {
     /// Tells how far in the log this replica is.
     pub async fn report(&self, replica: &str, position: Epoch) -> Result<(), TierError> {
         let server = &self.server;
-        let now: (u64, u64) = server.ask(WITHIN, time(&mut server.reads.clone())).await?;
-        let mut pipeline = redis::pipe();
-        let (positions, seen) = (server.log_key("positions"), server.log_key("seen"));
-        pipeline.atomic().hset(&positions, replica, position.position()).ignore();
-        pipeline.zadd(&seen, replica, now.0).ignore();
-        let mut connection = server.reads.clone();
-        server.ask(WITHIN, pipeline.query_async::<()>(&mut connection)).await
+        let mut invocation = server.scripts.report.prepare_invoke();
+        invocation.key(server.log_key("positions")).key(server.log_key("seen"));
+        invocation.arg(replica).arg(position.position());
+        server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
+        Ok(())
     }
 
     /// Takes this replica off the list.
     pub async fn leave(&self, replica: &str) -> Result<(), TierError> {
         let server = &self.server;
-        let mut pipeline = redis::pipe();
         let (positions, seen) = (server.log_key("positions"), server.log_key("seen"));
-        pipeline.hdel(&positions, replica).ignore().zrem(&seen, replica).ignore();
-        server.ask(WITHIN, pipeline.query_async::<()>(&mut server.reads.clone())).await
+        let mut connection = server.reads.clone();
+        server.ask::<u64>(WITHIN, connection.zrem(&seen, replica)).await?;
+        server.ask::<u64>(WITHIN, connection.hdel(&positions, replica)).await?;
+        Ok(())
     }
 
     /// The replicas that are there, in the order of their names. What is left of others is removed.
     pub async fn replicas(&self) -> Result<Vec<Replica>, TierError> {
         let server = &self.server;
-        let mut connection = server.reads.clone();
-        let now: (u64, u64) = server.ask(WITHIN, time(&mut connection)).await?;
-        let (positions, seen) = (server.log_key("positions"), server.log_key("seen"));
-        let mut pipeline = redis::pipe();
-        let gone = now.0.saturating_sub(REPLICA_GONE_AFTER.as_secs());
-        pipeline.atomic().zrembyscore(&seen, "-inf", format!("({gone}")).ignore();
-        pipeline.zrange(&seen, 0, -1).hgetall(&positions);
-        let (names, mut found): (Vec<String>, HashMap<String, u64>) =
-            server.ask(WITHIN, pipeline.query_async(&mut connection)).await?;
-        let mut replicas: Vec<Replica> = names
-            .into_iter()
-            .map(|name| {
-                let position = Epoch::at(found.remove(&name).unwrap_or_default());
-                Replica { name, position }
-            })
-            .collect();
-        if !found.is_empty() {
-            // One that comes back at this moment counts as far behind until it reports again.
-            let absent: Vec<&String> = found.keys().collect();
-            server.ask::<u64>(WITHIN, connection.hdel(&positions, &absent)).await?;
-        }
+        let mut invocation = server.scripts.roll.prepare_invoke();
+        invocation.key(server.log_key("positions")).key(server.log_key("seen"));
+        invocation.arg(REPLICA_GONE_AFTER.as_secs());
+        let listed: Vec<(String, u64)> =
+            server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
+        let replica = |(name, position)| Replica { name, position: Epoch::at(position) };
+        let mut replicas: Vec<Replica> = listed.into_iter().map(replica).collect();
         replicas.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(replicas)
     }
@@ -188,13 +173,9 @@ fn decode(position: Epoch, kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) 
     Some(Entry { position, invalidation: Invalidation { reach, mode, epoch } })
 }
 
-async fn time(connection: &mut ConnectionManager) -> Result<(u64, u64), RedisError> {
-    redis::cmd("TIME").query_async(connection).await
-}
-
 /// The oldest position that is still in the log, if older ones have been trimmed. Positions are epochs, and renders take
 /// epochs too, so that a hole is no gap by itself.
-async fn trimmed(connection: &mut ConnectionManager, log: &str) -> Result<Option<Epoch>, RedisError> {
+async fn trimmed(connection: &mut Connection, log: &str) -> Result<Option<Epoch>, RedisError> {
     let info: HashMap<String, redis::Value> = match connection.xinfo_stream(log).await {
         Ok(info) => info,
         // There is no log yet.

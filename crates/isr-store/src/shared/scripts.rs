@@ -91,6 +91,29 @@ end
 return { redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) }
 ";
 
+/// Notes how far in the log a replica is, and that it is there.
+///
+/// KEYS: positions, when replicas were seen. ARGV: its name, its position.
+const REPORT: &str = r"
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
+";
+
+/// Lists the replicas that are there with their positions, and forgets the others.
+///
+/// KEYS: positions, when replicas were seen. ARGV: seconds after which a silent one is gone.
+const ROLL: &str = r"
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. (redis.call('TIME')[1] - ARGV[1]))) do
+  redis.call('ZREM', KEYS[2], name)
+  redis.call('HDEL', KEYS[1], name)
+end
+local listed = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  table.insert(listed, { name, redis.call('HGET', KEYS[1], name) or '0' })
+end
+return listed
+";
+
 /// Takes the lock of a page if nobody has it or it is to be stolen, and gives what is stored of a later epoch.
 ///
 /// KEYS: the lock, the group. ARGV: fence, time to live in ms, whether to steal, digest of the key, epoch that is known.
@@ -131,6 +154,8 @@ pub(super) struct Scripts {
     pub(super) next: Script,
     pub(super) append: Script,
     pub(super) join: Script,
+    pub(super) report: Script,
+    pub(super) roll: Script,
     pub(super) claim: Script,
     pub(super) renew: Script,
     pub(super) release: Script,
@@ -138,8 +163,8 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let [put, mark, next, append, join, claim, renew, release] =
-            [PUT, MARK, NEXT, APPEND, JOIN, CLAIM, RENEW, RELEASE].map(Script::new);
-        Self { put, mark, next, append, join, claim, renew, release }
+        let [put, mark, next, append, join, report, roll, claim, renew, release] =
+            [PUT, MARK, NEXT, APPEND, JOIN, REPORT, ROLL, CLAIM, RENEW, RELEASE].map(Script::new);
+        Self { put, mark, next, append, join, report, roll, claim, renew, release }
     }
 }

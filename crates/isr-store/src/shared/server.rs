@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use isr_cache::TierError;
 use redis::RedisError;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
+use super::address::Address;
+use super::connection::{Connection, Login};
 use super::scripts::Scripts;
 use super::{FORMAT, SharedOptions, WITHIN};
 use crate::record;
@@ -20,11 +21,11 @@ pub(super) const WAIT_MOST: Duration = Duration::from_secs(20);
 
 pub(super) struct Server {
     /// For what somebody waits for.
-    pub(super) reads: ConnectionManager,
+    pub(super) reads: Connection,
     /// For what is written in order; a long record holds up nobody who reads.
-    pub(super) writes: ConnectionManager,
+    pub(super) writes: Connection,
     /// For reading the log, which waits and would hold up everything behind it.
-    pub(super) log: ConnectionManager,
+    pub(super) log: Connection,
     pub(super) scripts: Scripts,
     pub(super) errors: AtomicU64,
     prefix: String,
@@ -32,21 +33,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(options: &SharedOptions) -> Result<Self, RedisError> {
-        let mut info = redis::IntoConnectionInfo::into_connection_info(&*options.url)?;
-        if let Some(password) = &options.password {
-            let settings = info.redis_settings().clone().set_password(password);
-            info = info.set_redis_settings(settings);
-        }
-        let client = redis::Client::open(info)?;
-        let open = |response| {
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(WITHIN))
-                .set_response_timeout(Some(response))
-                // Whoever waits is told at once; the next one tries again.
-                .set_number_of_retries(0);
-            ConnectionManager::new_lazy_with_config(client.clone(), config)
-        };
+    pub(super) fn new(options: &SharedOptions, address: &Address) -> Result<Self, RedisError> {
+        let login =
+            Login { address, password: options.password.as_deref(), trusted: options.trusted.as_deref() };
+        let open = |answer_within| Connection::new(&login, answer_within);
         Ok(Self {
             reads: open(WITHIN)?,
             writes: open(WITHIN)?,

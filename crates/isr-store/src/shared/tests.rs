@@ -70,7 +70,8 @@ impl Server {
 
     fn shared(&self, installation: &str) -> Shared {
         let url = format!("redis://127.0.0.1:{}", self.port);
-        Shared::new(&SharedOptions { url, password: None, installation: installation.into() }).expect("a URL")
+        Shared::new(&SharedOptions { url, password: None, trusted: None, installation: installation.into() })
+            .expect("a URL")
     }
 
     fn signal(&self, name: &str) {
