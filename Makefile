@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench test-chart kind-up kind-down e2e test-suites test-nextjs tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -36,6 +36,7 @@ test: tools ## Everything
 	$(MAKE) test-chart
 	$(MAKE) test-suites
 	$(MAKE) test-nextjs
+	$(MAKE) test-e2e
 
 test-reloads: ## 200 reloads of 10,000 routes under load (the debug build does 20)
 	cargo test --release -p kube-isr --test proxy reloads_under_load
@@ -57,7 +58,7 @@ test-chart: ## The Helm chart: lints, schemas, alerts, and a real API server (Go
 	tests/chart/tools/build >/dev/null
 	cargo test -p kube-isr --features external-suites --test chart
 
-kind-up: ## A cluster of kind with Traefik in front, and the images of this checkout in it
+kind-up: tools ## A cluster of kind with Traefik in front, and the images of this checkout in it
 	tests/kind/up
 	$(MAKE) image
 	# The same program as an earlier release of it: its image is what an upgrade replaces.
@@ -68,8 +69,11 @@ kind-down: ## The end of that cluster, and of the Docker engine if it was starte
 	tests/kind/down
 
 e2e: kind-up ## Everything together, on kind
-	. tests/kind/env && export PATH=$$(tests/kind/build):$$(tests/chart/tools/build):$$PATH && \
+	. tests/kind/env && export PATH=$$(tests/cluster/build kind):$$(tests/chart/tools/build):$$PATH && \
 	  cargo test -p kube-isr --features external-suites --test e2e -- --nocapture --test-threads=1
+
+test-e2e: ## The same, and the end of the cluster whether or not all went well
+	$(MAKE) e2e; result=$$?; $(MAKE) kind-down && exit $$result
 
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 	cargo test -p kube-isr --features external-suites --test cache_tests -- --nocapture
