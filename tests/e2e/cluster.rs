@@ -261,17 +261,20 @@ pub fn admin(pod: &str, path: &str) -> Value {
     serde_json::from_str(&kubectl(&["get", "--raw", &raw])).expect("JSON")
 }
 
-/// Waits until a request through Traefik is answered like this.
+/// Waits until a request through Traefik is answered like this. While nothing leads anywhere, connections may break.
 pub async fn answered(what: &str, request: &Request, is: impl Fn(&Response) -> bool) -> Response {
     let mut last = String::new();
     eventually(what, PATIENCE, async || {
-        let response = ask(request).await;
-        let now = format!("{} {}", response.status, response.cache());
+        let response = Client::connect(traefik()).await.try_send(request).await;
+        let now = match &response {
+            Ok(response) => format!("{} {}", response.status, response.cache()),
+            Err(error) => error.to_string(),
+        };
         if now != last {
             eprintln!("{what}: {now}");
             last = now;
         }
-        is(&response).then_some(response)
+        response.ok().filter(|response| is(response))
     })
     .await
 }
