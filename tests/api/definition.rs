@@ -59,6 +59,7 @@ fn cases() -> Vec<(&'static str, Value, bool)> {
         ("cacheControl", json!("Override"), true),
         ("cacheControl", json!("override"), false),
     ];
+    cases.extend(lengths());
     let hosts = [
         ("shop.example.com", true),
         ("*.example.com", true),
@@ -126,6 +127,31 @@ fn cases() -> Vec<(&'static str, Value, bool)> {
     let limits = [("24h", true), ("Never", false), ("0s", false), ("1d", false)];
     cases.extend(limits.map(|(time, valid)| ("staleFor", json!(time), valid)));
     cases
+}
+
+/// The same, about names at their limits and beyond.
+fn lengths() -> Vec<(&'static str, Value, bool)> {
+    let long = |size: usize| "n".repeat(size);
+    let secret = |name: String, key: String| json!({ "secretKeyRef": { "name": name, "key": key } });
+    vec![
+        ("query", json!({ "allow": [long(128)] }), true),
+        ("query", json!({ "allow": [long(129)] }), false),
+        ("query", json!({ "allow": ["é".repeat(128)] }), true),
+        ("varyBy", json!({ "headers": [long(64)] }), true),
+        ("varyBy", json!({ "headers": [long(65)] }), false),
+        ("varyBy", json!({ "headers": ["X-Market", "X-Market"] }), false),
+        ("varyBy", json!({ "headers": ["X-Anna's"] }), true),
+        ("bypass", json!([{ "cookie": long(128) }, { "header": long(64) }]), true),
+        ("bypass", json!([{ "cookie": long(129) }]), false),
+        ("bypass", json!([{ "header": long(65) }]), false),
+        ("backendRef", json!({ "name": long(254), "port": 80 }), false),
+        ("bypassToken", secret(long(254), "token".into()), false),
+        ("originToken", secret("isr".into(), long(254)), false),
+        ("path", json!(format!("/{}", long(1023))), true),
+        ("path", json!(format!("/{}", long(1024))), false),
+        ("interval", json!("99999ms".repeat(4)), true),
+        ("interval", json!("99999ms".repeat(5)), false),
+    ]
 }
 
 /// What `kube-isr check --cluster` says about a manifest, with everything there that it may refer to.

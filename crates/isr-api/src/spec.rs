@@ -212,7 +212,7 @@ pub struct VaryBy {
     #[schemars(length(max = 8), inner(length(min = 1, max = 64)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.all(h, h.matches('^[-!#$%&*+.^_`|~0-9A-Za-z]+$'))")
+        validation = Rule::new(r#"self.all(h, h.matches("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"))"#)
             .message("a header name is letters, digits and hyphens: write Accept-Language"),
         validation = Rule::new("self.all(h, !(h.lowerAscii() in ['authorization', 'cookie', 'proxy-authorization', 'accept-encoding', 'host', 'range', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'content-length', 'expect', 'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'forwarded', 'x-forwarded-for', 'via', 'x-prerender-revalidate']))")
             .message("this header cannot tell pages apart: a page that depends on Cookie or Authorization is not shared (name it in bypass), and kube-isr handles Accept-Encoding, Host, Range and connection headers itself")

@@ -79,6 +79,17 @@ fn bad_input_is_named_where_it_stands_with_what_to_write() {
         ("/blog-posts/[slug]", "blog/[slug", 6, "spec.path", "write /blog/[slug]", 1),
         ("interval: 10s", "interval: 10", 7, "spec.interval", "write 10s", 1),
         (
+            "  backendRef: { name: web, port: 3000 }\n---",
+            &format!(
+                "  backendRef: {{ name: web, port: 3000 }}\n  query: {{ allow: [{}] }}\n---",
+                "n".repeat(129)
+            ),
+            10,
+            "spec.query.allow[0]",
+            "is longer than 128 characters: write a shorter name",
+            1,
+        ),
+        (
             "0123456789abcdef0123456789abcdef",
             "0123456789ab",
             8,

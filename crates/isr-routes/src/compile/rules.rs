@@ -1,32 +1,28 @@
 //! The rules that a route keeps or breaks by itself, whatever else exists.
 
+mod request;
+
 use std::sync::Arc;
 
-use http::HeaderName;
-use isr_api::{CacheControl, IsrRoute, IsrRouteSpec};
+use isr_api::{CacheControl, IsrRoute, IsrRouteSpec, SecretKeyRef};
 use isr_cache::{Interval, NoStore, Policy};
 
 use super::duration;
 use crate::host;
-use crate::key::{KeyHeader, QueryRule, may_tell_pages_apart};
 use crate::path::{PathPattern, Segment};
 use crate::preset::Preset;
 use crate::report::{Report, Severity};
-use crate::route::{Backend, BypassRule, Route};
+use crate::route::{Backend, Route};
 use crate::token::Tokens;
 
 /// The most hostnames of a route, as in `HTTPRoute`.
-pub(super) const MAX_HOSTNAMES: usize = 16;
-/// The most query parameters that a route may allow: each multiplies its pages.
-pub(super) const MAX_QUERY_NAMES: usize = 32;
-/// The most headers in `varyBy`: each multiplies its pages.
-pub(super) const MAX_VARY_HEADERS: usize = 8;
-/// The most bypass rules: each is looked for on every request.
-pub(super) const MAX_BYPASS_RULES: usize = 16;
+const MAX_HOSTNAMES: usize = 16;
 /// The most tags of a route, half of what one page may have in all.
-pub(super) const MAX_TAGS: usize = 64;
+const MAX_TAGS: usize = 64;
 /// The longest tag in bytes.
 const MAX_TAG_BYTES: usize = 256;
+/// The longest name of an object, and of a key in a Secret, that Kubernetes takes.
+const MAX_NAME_CHARACTERS: usize = 253;
 
 /// The route that the fields describe, not yet resolved; `None` when the report says why there is none.
 ///
@@ -38,10 +34,11 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
     let path = path(spec, report);
     let policy = policy(spec, report);
     let backend = backend(spec, report);
-    let query = query(spec, report);
-    let key_headers = key_headers(spec, preset, report);
+    let query = request::query(spec, report);
+    let key_headers = request::key_headers(spec, preset, report);
     let tags = tags(spec, report);
-    let bypass = bypass(spec, report);
+    let bypass = request::bypass(spec, report);
+    secrets(spec, report);
     if preset.own_cache.is_some() && spec.bypass_token.is_some() && spec.origin_token.is_none() {
         report.warn(
             "spec.originToken",
@@ -152,9 +149,7 @@ fn policy(spec: &IsrRouteSpec, report: &mut Report) -> Option<Policy> {
 
 fn backend(spec: &IsrRouteSpec, report: &mut Report) -> Backend {
     let reference = &spec.backend_ref;
-    if reference.name.is_empty() {
-        report.invalid("spec.backendRef.name", "is empty: write the name of a Service in this namespace");
-    }
+    object_name(&reference.name, "Service", "spec.backendRef.name", report);
     if !(1..=65535).contains(&reference.port) {
         report.invalid(
             "spec.backendRef.port",
@@ -167,57 +162,40 @@ fn backend(spec: &IsrRouteSpec, report: &mut Report) -> Backend {
     }
 }
 
-fn query(spec: &IsrRouteSpec, report: &mut Report) -> QueryRule {
-    let allow = spec.query.as_ref().map_or(&[][..], |query| &query.allow);
-    limit(allow, MAX_QUERY_NAMES, "spec.query.allow", "parameters", report);
-    if allow == ["*"] {
-        return QueryRule::All;
-    }
-    for (place, name) in allow.iter().enumerate() {
-        let field = format!("spec.query.allow[{place}]");
-        if name.is_empty() {
-            report.invalid(field, "is empty: write the name of a query parameter, such as page");
-        } else if name == "*" {
-            let message =
-                "* already allows every parameter: write [\"*\"] alone, or name the parameters without *";
-            report.invalid(field, message);
-        } else if allow[..place].contains(name) {
-            report.invalid(field, format!("names `{name}` a second time: remove it"));
-        } else if name.contains(['&', '=', '?']) {
-            report.invalid(field, format!("`{name}` is not a name: write the name alone, such as page"));
-        }
-    }
-    QueryRule::Names(allow.to_vec())
-}
-
-fn key_headers(spec: &IsrRouteSpec, preset: &Preset, report: &mut Report) -> Vec<KeyHeader> {
-    let named = spec.vary_by.as_ref().map_or(&[][..], |vary_by| &vary_by.headers);
-    limit(named, MAX_VARY_HEADERS, "spec.varyBy.headers", "headers", report);
-    let mut vary_by: Vec<HeaderName> = Vec::with_capacity(named.len());
-    for (place, text) in named.iter().enumerate() {
-        let field = format!("spec.varyBy.headers[{place}]");
-        let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+/// Looks at the references themselves; what they lead to is looked at when they are resolved.
+fn secrets(spec: &IsrRouteSpec, report: &mut Report) {
+    let bypass = spec.bypass_token.as_ref();
+    let previous = bypass.and_then(|token| token.previous_secret_key_ref.as_ref());
+    let origin = spec.origin_token.as_ref();
+    for (field, reference) in [
+        ("spec.bypassToken.secretKeyRef", bypass.map(|token| &token.secret_key_ref)),
+        ("spec.bypassToken.previousSecretKeyRef", previous),
+        ("spec.originToken.secretKeyRef", origin.map(|token| &token.secret_key_ref)),
+    ] {
+        let Some(SecretKeyRef { name, key }) = reference else { continue };
+        object_name(name, "Secret", &format!("{field}.name"), report);
+        let is_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let field = format!("{field}.key");
+        if key.is_empty() {
+            report.invalid(field, "is empty: write the key of the Secret that holds the token");
+        } else if let Some(wrong) = too_long(key, MAX_NAME_CHARACTERS) {
+            report.invalid(field, wrong);
+        } else if !key.bytes().all(is_key) {
             report.invalid(
                 field,
-                format!("`{text}` is not a header name: write a name such as Accept-Language"),
+                format!("`{key}` is not a key of a Secret: write letters, digits, -, _ and ., such as token"),
             );
-            continue;
-        };
-        if !may_tell_pages_apart(name.as_str()) {
-            let message = match name.as_str() {
-                "cookie" | "authorization" | "proxy-authorization" => format!(
-                    "{text} tells visitors apart, and a page of this route is the same for all: name the cookie or header in spec.bypass, or leave such pages to a path without a route"
-                ),
-                _ => format!("{text} is handled by kube-isr itself: remove it"),
-            };
-            report.invalid(field, message);
-        } else if vary_by.contains(&name) || preset.key_headers.iter().any(|known| name == known.name) {
-            report.warn(field, format!("{text} is keyed already: remove it"));
-        } else {
-            vary_by.push(name);
         }
     }
-    KeyHeader::of_route(preset, vary_by)
+}
+
+/// The name of an object that the route refers to.
+fn object_name(name: &str, kind: &str, field: &str, report: &mut Report) {
+    if name.is_empty() {
+        report.invalid(field, format!("is empty: write the name of a {kind} in this namespace"));
+    } else if let Some(wrong) = too_long(name, MAX_NAME_CHARACTERS) {
+        report.invalid(field, wrong);
+    }
 }
 
 fn tags(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {
@@ -238,37 +216,13 @@ fn tags(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {
     spec.tags.clone()
 }
 
-fn bypass(spec: &IsrRouteSpec, report: &mut Report) -> Vec<BypassRule> {
-    limit(&spec.bypass, MAX_BYPASS_RULES, "spec.bypass", "rules", report);
-    let mut rules = Vec::with_capacity(spec.bypass.len());
-    for (place, rule) in spec.bypass.iter().enumerate() {
-        let field = format!("spec.bypass[{place}]");
-        // A cookie's name is a token, as a header's is (RFC 6265 §4.1.1).
-        let is_token = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok();
-        match (&rule.cookie, &rule.header) {
-            (Some(cookie), None) if is_token(cookie) => rules.push(BypassRule::Cookie(cookie.clone())),
-            (Some(cookie), None) => report.invalid(
-                format!("{field}.cookie"),
-                format!("`{cookie}` is not a cookie name: write a name such as session"),
-            ),
-            (None, Some(header)) => match HeaderName::from_bytes(header.as_bytes()) {
-                Ok(name) => rules.push(BypassRule::Header(name)),
-                Err(_) => report.invalid(
-                    format!("{field}.header"),
-                    format!("`{header}` is not a header name: write a name such as X-Preview"),
-                ),
-            },
-            (None, None) | (Some(_), Some(_)) => report.invalid(
-                field,
-                "must name either a cookie or a header: write cookie: session, or header: X-Preview",
-            ),
-        }
-    }
-    rules
-}
-
 fn limit<T>(items: &[T], most: usize, field: &str, what: &str, report: &mut Report) {
     if items.len() > most {
         report.invalid(field, format!("lists {} {what}: write {most} at most", items.len()));
     }
+}
+
+/// What is wrong with a name that the definition of the resource does not let be this long.
+fn too_long(name: &str, most: usize) -> Option<String> {
+    (name.chars().count() > most).then(|| format!("is longer than {most} characters: write a shorter name"))
 }

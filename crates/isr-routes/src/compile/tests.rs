@@ -1,5 +1,6 @@
 //! Compiling: fields alone, references, and routes against each other.
 
+mod bounds;
 mod conflicts;
 mod fields;
 mod references;

@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use isr_api::reason;
 use isr_cache::{Interval, NoStore, Policy};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{HOST, answer, compiled, said};
-use crate::compile::rules;
 use crate::report::{Condition, Severity};
 use crate::testing::{TOKEN, resource};
 
@@ -240,24 +239,5 @@ fn doubtful_fields_are_warned_of() {
             (Severity::Warning, field),
             "{fields}"
         );
-    }
-}
-
-#[test]
-fn the_limits_are_those_of_the_crd() {
-    let crd = serde_json::to_string(&isr_api::crd()).expect("JSON");
-    for name in crate::key::NOT_FOR_KEYS {
-        assert!(crd.contains(&format!("'{name}'")), "the CRD refuses {name} in varyBy too");
-    }
-    let crd: Value = serde_json::from_str(&crd).expect("JSON");
-    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
-    for (field, limit) in [
-        ("hostnames", rules::MAX_HOSTNAMES),
-        ("tags", rules::MAX_TAGS),
-        ("bypass", rules::MAX_BYPASS_RULES),
-        ("query/properties/allow", rules::MAX_QUERY_NAMES),
-        ("varyBy/properties/headers", rules::MAX_VARY_HEADERS),
-    ] {
-        assert_eq!(crd.pointer(&format!("{spec}/{field}/maxItems")), Some(&json!(limit)), "{field}");
     }
 }
