@@ -30,6 +30,7 @@ mod outcomes;
 mod passing;
 mod privacy;
 mod published;
+mod purge;
 mod reload;
 mod stored;
 mod streams;

@@ -33,6 +33,19 @@ Exit code: 0 if everything that the manifests ask for would be in force, 1 if no
 Example:
   $ kube-isr explain http://shop.example.com/blog-posts/1 --routes routes/ -H 'RSC: 1'")]
     Explain(ExplainArgs),
+    /// Have every replica drop pages that are out of date, and say which of them did
+    #[command(after_help = "\
+Examples:
+  $ KUBE_ISR_TOKEN=$(cat token) kube-isr purge --path https://shop.example.com/blog-posts/1
+  127.0.0.1:9090 done: soft, 1 page, 0 marks, of shop/blog-posts
+
+  $ kube-isr purge --tag posts --hard --token-file token --admin http://kube-isr-proxy-admin:9090
+  10.0.0.7:9090 done: hard, 0 pages, 1 mark, of shop/blog-posts
+  10.0.0.8:9090 not done: Connection refused (os error 111). It may still serve the old …
+
+A page counts with its data companions and query variants; a mark covers any number of pages.
+Exit code: 0 if every replica said that it is done, 1 if not, 64 for wrong arguments.")]
+    Purge(Box<crate::purge::PurgeArgs>),
     /// Ask URLs until all of them have answered 2xx
     #[command(after_help = "\
 Example:
@@ -110,7 +123,7 @@ impl Installation {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// One line per problem, and a summary
+    /// Lines for people
     Text,
     /// One JSON object
     Json,

@@ -12,7 +12,9 @@ mod operator;
 mod probe;
 mod process;
 mod proxy;
+mod purge;
 mod telemetry;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Args, Command};
+use crate::usage::Usage;
 
 /// Arguments that make no sense (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Standard error may be closed as well; then nobody is left to tell.
             let _ = writeln!(io::stderr(), "kube-isr: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -50,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Operator(args) => operator::run(*args),
         Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
         Command::Explain(args) => explain::run(&args, &mut io::stdout().lock()),
+        Command::Purge(args) => purge::run(&args, &mut io::stdout().lock()),
         Command::Probe(args) => probe::run(&args, &mut io::stdout().lock()),
         Command::Crd => crd::run(&mut io::stdout().lock()),
     }

@@ -217,7 +217,7 @@ fn exit_codes() {
 #[test]
 fn help_teaches_by_example() {
     let folder = folder(&[]);
-    for command in ["operator", "check", "explain", "crd"] {
+    for command in ["operator", "check", "explain", "purge", "crd"] {
         let help = stdout(&kube_isr(&folder, &[command, "--help"]));
         assert!(help.contains(&format!("$ kube-isr {command}")), "{help}");
     }
