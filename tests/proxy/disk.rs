@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{
-    Answer, Client, Folder, Origin, PATIENCE, Proxy, TOKEN, eventually, get, head, post, route,
-};
+use crate::support::{Answer, Folder, Origin, PATIENCE, Proxy, TOKEN, eventually, get, head, post, route};
 
 fn file(folder: &Folder) -> PathBuf {
     folder.beside("state").join("pages/pages.redb")
@@ -275,11 +273,11 @@ async fn killed_at_any_moment_every_acknowledged_page_is_there_and_none_is_torn(
     let mut proxy = Proxy::with(folder).start().await;
     let mut random = fastrand::Rng::with_seed(17);
     for round in 0..KILLS {
-        let writers = (0..4).map(|writer| {
-            let (address, pages, seen) = (proxy.address(), pages.clone(), Arc::clone(&seen));
+        let mut writers = Vec::new();
+        for writer in 0..4 {
+            let (mut client, pages, seen) = (proxy.client().await, pages.clone(), Arc::clone(&seen));
             let mut random = fastrand::Rng::with_seed(u64::from(round * 4 + writer));
-            tokio::spawn(async move {
-                let mut client = Client::connect(address).await;
+            writers.push(tokio::spawn(async move {
                 loop {
                     let number = random.usize(..pages.len());
                     let request = get(&pages[number]).revalidate(TOKEN);
@@ -288,9 +286,8 @@ async fn killed_at_any_moment_every_acknowledged_page_is_there_and_none_is_torn(
                         seen[number].acknowledged.fetch_max(version(&answer.text()), Ordering::SeqCst);
                     }
                 }
-            })
-        });
-        let writers: Vec<_> = writers.collect();
+            }));
+        }
         tokio::time::sleep(Duration::from_millis(random.u64(5..80))).await;
         let folder = proxy.crash();
         for writer in writers {
