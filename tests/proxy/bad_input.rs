@@ -224,11 +224,17 @@ async fn a_route_with_a_bad_token_serves_and_refuses_demands() {
 async fn a_route_without_a_reachable_service_explains_itself() {
     let origin = Origin::counting().await;
     let backend = serde_json::json!({ "name": "absent", "port": 80 });
-    let lost = route("/lost").host("lost.example.com").interval("60s").set("backendRef", backend);
+    let lost =
+        route("/lost").host("lost.example.com").interval("60s").set("backendRef", backend).token(TOKEN);
     let proxy = Proxy::serving(&origin, [route("/good").interval("60s"), lost]).await;
     let answer = proxy.send(&get("/lost").host("lost.example.com")).await;
     assert!(matches!(answer.status, 502 | 503), "there is nobody to ask: {}", answer.status);
     let problem = answer.problem(answer.status, "a route without a Service").to_string();
     assert!(problem.contains("absent"), "the answer names the Service: {problem}");
+    let demand = get("/lost").host("lost.example.com").revalidate(TOKEN);
+    let problem = proxy.send(&demand).await.problem(502, "nobody renders it anew");
+    let expected = "The page was not rendered anew: Service shop/absent does not exist: add a manifest of it with type: \
+                    ExternalName, or correct the name. The last good page stays in force.";
+    assert_eq!(problem["detail"], expected);
     proxy.get("/good").await.is(200, "MISS", "v1", "every other route is in force");
 }

@@ -170,6 +170,9 @@ async fn what_is_asked_badly_is_explained() {
         (String::new(), 400, "the body is not what it should be"),
         ("{}".to_owned(), 400, "nothing is named"),
         (r#"{"tag": "a"}"#.to_owned(), 400, "unknown field `tag`"),
+        (r#"{"hosts": ["u@shop.example.com"]}"#.to_owned(), 400, "send the host alone."),
+        (r#"{"paths": ["/blog/../a"]}"#.to_owned(), 400, "`/blog/../a`: the path holds a . or .. segment"),
+        (r#"{"prefixes": ["/blog/%"]}"#.to_owned(), 400, "write %25 for a percent sign."),
         (format!(r#"{{"tags": ["{}"]}}"#, "a".repeat(300 << 10)), 413, "longer than 262144 bytes"),
     ] {
         let answer = proxy.send(&post(PUBLIC, body).revalidate(TOKEN)).await;

@@ -154,9 +154,22 @@ impl Response {
             kind.starts_with("application/problem+json"),
             "{why}: a problem answer says so, not {kind:?}"
         );
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{why}: {error} in {:?}", self.text()))
+        let problem: serde_json::Value = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{why}: {error} in {:?}", self.text()));
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(is_sentences(detail), "{why}: sentences end in one full stop: {detail}");
+        problem
     }
+}
+
+/// Whether a text ends in one full stop, and no sentence stands in another. Two full stops are a segment of a path where
+/// nothing goes before them.
+fn is_sentences(text: &str) -> bool {
+    let mut doubled = text.match_indices("..").filter(|(at, _)| {
+        let is_end = text[at + 2..].is_empty() || text[at + 2..].starts_with(' ');
+        is_end && !text[..*at].ends_with(' ')
+    });
+    text.ends_with('.') && doubled.next().is_none()
 }
 
 /// Anything that carries bytes both ways.

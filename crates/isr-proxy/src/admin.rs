@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::body::Body;
 use crate::invalidate::{self, Listener};
-use crate::problem::Problem;
+use crate::problem::{Problem, sentence};
 use crate::state::Proxy;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -135,8 +135,8 @@ fn cached(proxy: &Proxy, uri: &Uri) -> Result<Value, Problem> {
         .query()
         .and_then(url_of)
         .ok_or_else(|| refuse("Name the page: /cache?url=http://shop.example.com/blog-posts/1".to_owned()))?;
-    let url: Uri = url.parse().map_err(|error| refuse(format!("{url} is not a URL: {error}.")))?;
-    let target = Target::parse("", &url).map_err(|refused| refuse(refused.to_string()))?;
+    let url: Uri = url.parse().map_err(|error| refuse(sentence(&format!("{url} is not a URL: {error}"))))?;
+    let target = Target::parse("", &url).map_err(|refused| refuse(sentence(&refused.to_string())))?;
     let active = proxy.active.load();
     let (route, page) = match active.table.find(&target.host, &target.path) {
         Found::Route { route, page } => (route, page),

@@ -22,7 +22,7 @@ use crate::body::{Body, BoxError};
 use crate::on_demand::{unauthorized, unreachable};
 use crate::origin::REVALIDATE;
 use crate::pages::Certain;
-use crate::problem::Problem;
+use crate::problem::{Problem, sentence};
 use crate::state::Proxy;
 
 /// Where it is on the visitors' listener: under the prefix for what is about a site and no page of it (RFC 8615).
@@ -291,8 +291,11 @@ fn of_this_site<'h>(own_host: Option<&str>, host: &'h str) -> Result<&'h str, St
 }
 
 fn refused(why: &str) -> Problem {
-    let detail = format!("Nothing was invalidated: {why}.");
-    Problem::new(StatusCode::BAD_REQUEST, "Not Invalidated", detail)
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "Not Invalidated",
+        sentence(&format!("nothing was invalidated: {why}")),
+    )
 }
 
 fn too_many_marks() -> Problem {
@@ -301,7 +304,7 @@ fn too_many_marks() -> Problem {
 }
 
 fn uncertain(error: &TierError) -> Problem {
-    let detail = format!("The pages are invalidated on this replica, but {error}. Try again.");
+    let detail = sentence(&format!("the pages are invalidated on this replica, but {error}")) + " Try again.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Certain", detail)
 }
 

@@ -15,7 +15,7 @@ use crate::answer::{Label, answer};
 use crate::body::Body;
 use crate::interval::{self, Waited};
 use crate::origin::REVALIDATE;
-use crate::problem::Problem;
+use crate::problem::{Problem, sentence};
 use crate::render::{Certainty, Rendered};
 use crate::state::Proxy;
 
@@ -115,14 +115,14 @@ pub(crate) fn unauthorized(why: &str) -> Problem {
 
 /// The other replicas cannot be told.
 pub(crate) fn unreachable(error: &TierError) -> Problem {
-    let detail =
-        format!("Nothing was changed, because the other replicas cannot be told: {error}. Try again.");
+    let why = format!("nothing was changed, because the other replicas cannot be told: {error}");
+    let detail = sentence(&why) + " Try again.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Revalidated", detail)
 }
 
 /// The page is new here, and perhaps not everywhere or not for ever.
 fn uncertain(error: &TierError) -> Problem {
-    let detail = format!("This replica has the new page, but {error}. Try again.");
+    let detail = sentence(&format!("this replica has the new page, but {error}")) + " Try again.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Certain", detail)
 }
 
@@ -130,7 +130,7 @@ fn failed(why: &str) -> Problem {
     Problem::new(
         StatusCode::BAD_GATEWAY,
         "Not Revalidated",
-        format!("The page was not rendered anew: {why}. The last good page stays in force."),
+        sentence(&format!("the page was not rendered anew: {why}")) + " The last good page stays in force.",
     )
 }
 

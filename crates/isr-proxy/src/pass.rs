@@ -15,7 +15,7 @@ use crate::fields::{add_via, is_loop, is_upgrade, strip_hop_by_hop};
 use crate::forwarded;
 use crate::origin::REVALIDATE;
 use crate::origin_governed::note_framing;
-use crate::problem::Problem;
+use crate::problem::{Problem, sentence};
 use crate::state::{Proxy, Visitor};
 use crate::tunnel;
 use crate::upstream::{Interim, OriginError};
@@ -165,5 +165,5 @@ pub(crate) fn problem(error: &OriginError) -> Problem {
         StatusCode::SERVICE_UNAVAILABLE => "Service Unavailable",
         _ => "Bad Gateway",
     };
-    Problem::new(error.status(), title, format!("The application gave no response: {error}."))
+    Problem::new(error.status(), title, sentence(&format!("the application gave no response: {error}")))
 }

@@ -10,6 +10,14 @@ use crate::body::Body;
 /// The short status field.
 pub(crate) const X_ISR_CACHE: HeaderName = HeaderName::from_static("x-isr-cache");
 
+/// A phrase as a sentence: a capital, and one full stop, whether or not the phrase brings one. What systems and libraries
+/// say of their failures may.
+pub(crate) fn sentence(phrase: &str) -> String {
+    let mut characters = phrase.trim_end_matches('.').chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
 /// An answer that kube-isr gives in its own name.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -35,5 +43,22 @@ impl Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_ISR_CACHE, HeaderValue::from_static("ERROR"));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn a_sentence_ends_in_one_full_stop() {
+        for (phrase, expected) in [
+            ("the path holds a backslash: write slashes", "The path holds a backslash: write slashes."),
+            ("Service shop/web does not exist.", "Service shop/web does not exist."),
+            ("`a` is no host: nobody knows why...", "`a` is no host: nobody knows why."),
+            ("écoutez", "écoutez."),
+        ] {
+            assert_eq!(sentence(phrase), expected);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::answer::Label;
 use crate::body::Body;
 use crate::fields::is_upgrade;
 use crate::origin::REVALIDATE;
-use crate::problem::Problem;
+use crate::problem::{Problem, sentence};
 use crate::state::{Proxy, Visitor};
 use crate::{interval, invalidate, log, on_demand, origin_governed, pass};
 
@@ -70,7 +70,7 @@ async fn route(
             return Err(bad("The request has no Host field. Send one: it says which route answers."));
         }
     };
-    let target = Target::parse(authority, &uri).map_err(|refused| bad(&refused.to_string()))?;
+    let target = Target::parse(authority, &uri).map_err(|refused| bad(&sentence(&refused.to_string())))?;
 
     if head.method == Method::POST && target.path == invalidate::PUBLIC_PATH {
         let listener = invalidate::Listener::Public(&target.host);

@@ -94,7 +94,7 @@ pub enum BadRequest {
     #[error("`{0}` is not a header: write its name, a colon and its value, such as 'RSC: 1'")]
     Header(String),
     /// The proxy answers such a request with 400.
-    #[error("The proxy answers this with 400. {0}")]
+    #[error("the proxy answers this with 400: {0}")]
     Target(#[from] BadTarget),
 }
 

@@ -48,7 +48,7 @@ pub struct Route {
 pub struct Backend {
     /// `namespace/service:port`: the identity in limits, logs and metrics.
     pub name: String,
-    /// `host:port` to connect to, or a sentence that says why there is none. A route without an address stays in
+    /// `host:port` to connect to, or a phrase that says why there is none. A route without an address stays in
     /// force, so that its stored pages are still served.
     pub address: Result<String, String>,
 }

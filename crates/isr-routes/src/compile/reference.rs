@@ -31,10 +31,8 @@ pub(super) fn resolve(
     if let Err((field, wrong)) = &address {
         report.unresolved(reason::BACKEND_NOT_FOUND, *field, wrong.as_str());
     }
-    route.backend = Arc::new(Backend {
-        name: route.backend.name.clone(),
-        address: address.map_err(|(_, wrong)| sentence(&wrong)),
-    });
+    route.backend =
+        Arc::new(Backend { name: route.backend.name.clone(), address: address.map_err(|(_, wrong)| wrong) });
 
     if let Some(token) = &spec.bypass_token {
         let mut digests = Vec::with_capacity(2);
@@ -175,9 +173,4 @@ fn secret_value(namespace: &str, at: &SecretKeyRef, references: &References) -> 
         return Err((reason::INVALID_TOKEN, ".key", wrong));
     }
     Ok(String::from_utf8_lossy(value).into_owned())
-}
-
-/// A phrase as a sentence of its own.
-fn sentence(phrase: &str) -> String {
-    format!("{phrase}.")
 }

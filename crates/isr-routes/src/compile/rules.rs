@@ -158,7 +158,7 @@ fn backend(spec: &IsrRouteSpec, report: &mut Report) -> Backend {
     }
     Backend {
         name: format!("{}/{}:{}", report.object.namespace, reference.name, reference.port),
-        address: Err("The Service is not resolved.".into()),
+        address: Err("the Service is not resolved".into()),
     }
 }
 

@@ -177,7 +177,7 @@ impl Form {
                 address: self
                     .backend
                     .address
-                    .ok_or_else(|| self.backend.problem.unwrap_or_else(|| "It has no address.".into())),
+                    .ok_or_else(|| self.backend.problem.unwrap_or_else(|| "it has no address".into())),
             }),
             tokens: Tokens::from_digests(digests.ok_or("a digest of its tokens is damaged.")?),
             origin_token: None,
