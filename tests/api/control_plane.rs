@@ -279,6 +279,13 @@ impl ControlPlane {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// kubectl as this user, with the programs of a folder for plugins.
+    pub fn kubectl_with_plugins(&self, user: &str, folder: &Path) -> Command {
+        let mut command = Command::new(self.assets.join("kubectl"));
+        command.env("KUBECONFIG", self.kubeconfig(user)).env("HOME", self.folder.path()).env("PATH", folder);
+        command
+    }
+
     /// The audit log so far, one entry for each request that was answered. Watches stand in it when they end, and when
     /// they begin as a response that started.
     pub fn audit(&self) -> Vec<Audited> {

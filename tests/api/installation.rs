@@ -183,7 +183,10 @@ impl Cluster {
     pub fn endpoint(&self, name: &str, http: u16, admin: u16, ready: bool) {
         self.plane.apply(&[json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": { "name": name, "namespace": SYSTEM, "labels": { "kubernetes.io/service-name": "kube-isr-proxy" } },
+            "metadata": { "name": name, "namespace": SYSTEM, "labels": {
+                "kubernetes.io/service-name": "kube-isr-proxy",
+                // Kubernetes repeats the labels of the Service.
+                "app.kubernetes.io/name": "kube-isr", "app.kubernetes.io/component": "proxy" } },
             "ports": [{ "name": "http", "port": http }, { "name": "admin", "port": admin }],
             "endpoints": [{ "addresses": [own_address()], "conditions": { "ready": ready },
                 "targetRef": { "kind": "Pod", "name": name, "namespace": SYSTEM } }],

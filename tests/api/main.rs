@@ -20,5 +20,6 @@ mod lifecycle;
 mod outage;
 mod ownership;
 mod privileges;
+mod purge;
 mod rivals;
 mod scale;

@@ -15,24 +15,19 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// Incremental Static Regeneration for any web application, from where you use kubectl.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-isr", bin_name = "kubectl isr", version, max_term_width = 100)]
+pub(crate) struct KubectlArgs {
+    #[command(subcommand)]
+    pub(crate) command: KubectlCommand,
+}
+
+/// What `kube-isr` does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Proxy(Box<crate::proxy::ProxyArgs>),
     Operator(Box<crate::operator::OperatorArgs>),
-    /// Say what is wrong with manifests, and what to write instead
-    #[command(after_help = "\
-Example:
-  $ kube-isr check routes/
-  routes/blog.yaml:7: error: IsrRoute shop/blog: spec.interval: `10` has no unit: write 10s for seconds, …
-
-Exit code: 0 if everything that the manifests ask for would be in force, 1 if not, 64 for wrong arguments.")]
-    Check(CheckArgs),
-    /// Say which route answers a URL, from which key, and which other routes lost
-    #[command(after_help = "\
-Example:
-  $ kube-isr explain http://shop.example.com/blog-posts/1 --routes routes/ -H 'RSC: 1'")]
-    Explain(ExplainArgs),
     /// Have every replica drop pages that are out of date, and say which of them did
     #[command(after_help = "\
 Examples:
@@ -54,6 +49,46 @@ Example:
 
 Exit code: 0 if all answered so in time, 1 if not, 64 for wrong arguments.")]
     Probe(ProbeArgs),
+    #[command(flatten)]
+    Anywhere(AnywhereCommand),
+}
+
+/// What `kubectl isr` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KubectlCommand {
+    /// Have every proxy of the cluster drop pages that are out of date, and say which of them did
+    #[command(after_help = "\
+Examples:
+  $ kubectl isr purge isrroute/blog-posts -n shop
+  kube-isr-proxy-5d4f9c7b8-x2x7k (10.0.0.7:9090) done: soft, 0 pages, 1 mark, of shop/blog-posts
+
+  $ kubectl isr purge isrroute/blog-posts -n shop --path /blog-posts/1 --hard
+  $ KUBE_ISR_TOKEN=$(cat token) kubectl isr purge --path /blog-posts/1 --host shop.example.com
+
+Goes through the API server to the admin port of each proxy. It takes the rights to list endpointslices and
+create pods/proxy where the proxies are, and for a route to get it and its Secret.
+Exit code: 0 if every proxy said that it is done, 1 if not, 64 for wrong arguments.")]
+    Purge(Box<crate::purge::ClusterPurgeArgs>),
+    #[command(flatten)]
+    Anywhere(AnywhereCommand),
+}
+
+/// What is the same under both names.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AnywhereCommand {
+    /// Say what is wrong with manifests, and what to write instead
+    #[command(after_help = "\
+Example:
+  $ kube-isr check routes/
+  routes/blog.yaml:7: error: IsrRoute shop/blog: spec.interval: `10` has no unit: write 10s for seconds, …
+
+Exit code: 0 if everything that the manifests ask for would be in force, 1 if not, 64 for wrong arguments.")]
+    Check(CheckArgs),
+    /// Say which route answers a URL, from which key, and which other routes lost
+    #[command(after_help = "\
+Example:
+  $ kube-isr explain http://shop.example.com/blog-posts/1 --routes routes/ -H 'RSC: 1'")]
+    Explain(ExplainArgs),
     /// Print the CustomResourceDefinition of IsrRoute
     #[command(after_help = "\
 Example:

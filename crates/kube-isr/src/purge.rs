@@ -1,11 +1,13 @@
 //! `kube-isr purge`: has every replica drop what is out of date, and says which of them did.
 //!
 //! What is [`wanted`] becomes one request; each [`replica`] gets it with the route's [`token`], and what they say is the
-//! [`report`]. `kube-isr purge` asks admin listeners that it is told ([`direct`]).
+//! [`report`]. `kube-isr purge` asks admin listeners that it is told ([`direct`]), `kubectl isr purge` the proxies that a
+//! [`cluster`] has.
 //!
 //! Success means that each replica that was found has said so. Whoever has not may still serve the old pages, and is
 //! named. Asking again does no harm, so nothing is tried twice here.
 
+mod cluster;
 mod direct;
 mod replica;
 mod report;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+
+pub(crate) use cluster::{ClusterPurgeArgs, run as run_in_cluster};
 
 use crate::args::Output;
 use crate::process::duration;

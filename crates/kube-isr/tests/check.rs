@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -220,6 +221,27 @@ fn help_teaches_by_example() {
     for command in ["operator", "check", "explain", "purge", "crd"] {
         let help = stdout(&kube_isr(&folder, &[command, "--help"]));
         assert!(help.contains(&format!("$ kube-isr {command}")), "{help}");
+    }
+    let all = stdout(&kube_isr(&folder, &["--help"]));
+    assert!(all.lines().any(|line| line.trim_start().starts_with("purge ")), "{all}");
+}
+
+/// The image has the command under the name by which kubectl finds its plugins as well.
+#[test]
+fn as_a_plugin_of_kubectl_it_speaks_of_kubectl() {
+    let kubectl_isr = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-isr"));
+        stdout(&command.arg0("/usr/local/bin/kubectl-isr").args(args).output().expect("kubectl-isr runs"))
+    };
+    let all = kubectl_isr(&["--help"]);
+    assert!(all.contains("Usage: kubectl isr <COMMAND>"), "{all}");
+    for (command, offered) in [("purge", true), ("check", true), ("proxy", false), ("operator", false)] {
+        let is_listed = all.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
+        assert_eq!(is_listed, offered, "{command}: {all}");
+    }
+    let purge = kubectl_isr(&["purge", "--help"]);
+    for expected in ["Usage: kubectl isr purge [OPTIONS] [isrroute/NAME]", "$ kubectl isr purge isrroute/"] {
+        assert!(purge.contains(expected), "{purge}");
     }
 }
 
