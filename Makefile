@@ -49,7 +49,8 @@ test-shared: ## The shared tier on a real server (redis-server or valkey-server)
 	cargo test -p isr-store --features external-suites shared
 	cargo test -p kube-isr --features external-suites --test shared
 
-bench: ## What the control plane costs with 10,000 routes (release build)
+bench: ## What replicas that agree cost, and the control plane with 10,000 routes (release build)
+	cargo test --release -p kube-isr --features external-suites --test shared scale -- --ignored --nocapture
 	tests/cluster/build >/dev/null
 	cargo test --release -p kube-isr --features external-suites --test api ten_thousand -- --ignored --nocapture
 

@@ -11,6 +11,7 @@ mod agreeing;
 mod outages;
 mod places;
 mod rendering;
+mod scale;
 mod store;
 
 use store::Store;
