@@ -93,15 +93,20 @@ async fn shared_a_new_replica_begins_with_what_the_others_have() {
     assert_eq!(two.get("/a").await.text(), "v1 of /a");
 }
 
-#[tokio::test]
-async fn shared_a_replica_that_dies_rendering_holds_up_the_others_for_seconds() {
+/// An origin whose first render waits for the gate.
+async fn held_at_first() -> (Origin, Gate) {
     let gate = Gate::new();
     let closed = gate.clone();
     let origin = Origin::start(move |request| {
         let page = Answer::page(format!("v{}", request.nth));
         if request.nth == 1 { page.when(&closed) } else { page }
-    })
-    .await;
+    });
+    (origin.await, gate)
+}
+
+#[tokio::test]
+async fn shared_a_replica_that_dies_rendering_holds_up_the_others_for_seconds() {
+    let (origin, gate) = held_at_first().await;
     let store = Store::start().await;
     let [one, two] = replicas(&store, &origin, &[route("/page").interval("1h")]).await;
     let mut waiting = one.client().await;
@@ -118,13 +123,7 @@ async fn shared_a_replica_that_dies_rendering_holds_up_the_others_for_seconds() 
 
 #[tokio::test]
 async fn shared_a_late_render_replaces_no_newer_page() {
-    let gate = Gate::new();
-    let closed = gate.clone();
-    let origin = Origin::start(move |request| {
-        let page = Answer::page(format!("v{}", request.nth));
-        if request.nth == 1 { page.when(&closed) } else { page }
-    })
-    .await;
+    let (origin, gate) = held_at_first().await;
     let store = Store::start().await;
     let [one, two] = replicas(&store, &origin, &[route("/page").interval("1h").token(TOKEN)]).await;
     let mut late = one.client().await;

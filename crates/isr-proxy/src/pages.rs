@@ -25,7 +25,8 @@ pub(crate) use claim::{Claimed, Hold};
 use replicas::Replicas;
 pub(crate) use replicas::SharedState;
 
-/// How long a visitor waits for a page to be found on the disk or in the shared tier. A disk that hangs must cost no more than a render does.
+/// How long a visitor waits for a page to be found on the disk or in the shared tier. A disk that hangs must cost no more
+/// than a render does.
 const RECALL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Locks for pages that are being recalled: who asks for the same page waits for the same read, and who asks for another
@@ -279,21 +280,17 @@ impl Pages {
     /// Invalidates a group of which a visitor has changed something, who does not wait until everybody knows.
     pub(crate) fn invalidate_behind(self: &Arc<Self>, name: &str) {
         // For this replica, at once, and before anything that the log tells next.
-        let group = self.groups.get(name);
-        let epoch = self.epochs.advance();
-        group.invalidate(Mode::Hard, epoch);
-        let invalidation =
-            Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode: Mode::Hard, epoch };
+        let (reach, epoch) = (Reach::Group(name.into()), self.epochs.advance());
+        drop(self.take_note(Invalidation { reach, mode: Mode::Hard, epoch }, false));
         if self.replicas.is_none() {
-            drop(self.tell(invalidation));
             return;
         }
+        let name = name.to_owned();
         let pages = Arc::clone(self);
         tokio::spawn(async move {
-            let told =
-                async { pages.invalidate_group(group.name(), Mode::Hard, pages.next_epoch().await?).await };
+            let told = async { pages.invalidate_group(&name, Mode::Hard, pages.next_epoch().await?).await };
             if let Err(error) = told.await {
-                tracing::warn!(group = &**group.name(), %error, "not everybody knows of a change");
+                tracing::warn!(group = name, %error, "not everybody knows of a change");
             }
         });
     }

@@ -1,8 +1,8 @@
 //! Renders: tasks of their own, tied to no visitor's connection.
 //!
-//! A render is begun because [`isr_cache::Entry`] said so. Unless another replica renders the page, it waits for a slot, asks the origin, judges the answer,
-//! stores the page, tells everybody who waits, and begins the next render of its key if one is wanted. A visitor who
-//! hangs up changes nothing.
+//! A render is begun because [`isr_cache::Entry`] said so. Unless another replica renders the page, it waits for a slot, asks
+//! the origin, judges the answer, stores the page, tells everybody who waits, and begins the next render of its key if one is
+//! wanted. A visitor who hangs up changes nothing.
 
 use std::sync::Arc;
 

@@ -155,8 +155,10 @@ impl Pages {
     pub(crate) async fn follow(&self, clock: &Clock) {
         let Some(replicas) = &self.replicas else { return };
         let mut is_away = false;
+        // What the disk has is for the next start; here it is known in any case.
+        let mut known = *replicas.followed();
         loop {
-            let Err(error) = self.follow_until_error(replicas, clock, &mut is_away).await;
+            let Err(error) = self.follow_until_error(replicas, clock, &mut known, &mut is_away).await;
             if !is_away {
                 is_away = true;
                 tracing::warn!(%error, "the log of invalidations cannot be read; trying again");
@@ -178,16 +180,16 @@ impl Pages {
         &self,
         replicas: &Replicas,
         clock: &Clock,
+        known: &mut Option<Followed>,
         is_away: &mut bool,
     ) -> Result<Infallible, TierError> {
         let shared = &replicas.shared;
-        let known = *replicas.followed();
         let was_sure = clock.now() <= replicas.sure_until();
         let others = replicas.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let new = fastrand::u64(1..=i64::MAX as u64);
         let (epoch, data_set) = shared.join(self.epochs.current(), new, &others).await?;
         self.epochs.raise(epoch);
-        let mut position = match known {
+        let mut position = match *known {
             Some(known) if known.data_set == data_set => known.position,
             Some(_) if !was_sure => {
                 // The server has lost its data, and with them what this replica has not read.
@@ -226,8 +228,9 @@ impl Pages {
             if !news.is_part {
                 replicas.has_joined.store(true, Ordering::Relaxed);
             }
+            *known = Some(Followed { data_set, position });
             if join_all(written).await.into_iter().all(|written| written.is_ok()) {
-                *replicas.followed() = Some(Followed { data_set, position });
+                *replicas.followed() = *known;
             }
             if std::mem::take(is_away) {
                 tracing::info!("the log of invalidations is read again");
@@ -236,7 +239,7 @@ impl Pages {
     }
 
     /// Takes note of an invalidation that the log tells of; ends when the disk has it.
-    fn take_note(
+    pub(super) fn take_note(
         &self,
         invalidation: Invalidation,
         skips_disk: bool,
