@@ -68,6 +68,26 @@ async fn pages_outlive_a_restart_with_all_that_is_known_of_them() {
 }
 
 #[tokio::test]
+async fn what_was_stored_last_before_an_end_in_good_order_is_kept() {
+    // More than the disk has written when the end begins.
+    let page = 48 << 10;
+    let origin = Origin::start(move |request| Answer::page(format!("{:-<page$}", request.target))).await;
+    let folder = Folder::of(&origin, [route("/[page]").interval("1h")]);
+    let proxy = Proxy::with(folder).start().await;
+    let mut client = proxy.client().await;
+    for number in 0..200 {
+        client.get(&format!("/{number}")).await;
+    }
+    let proxy = Proxy::with(proxy.stop().await).start().await;
+    drop(origin);
+    let mut client = proxy.client().await;
+    for number in 0..200 {
+        let found = client.get(&format!("/{number}")).await;
+        assert_eq!((found.status, found.cache()), (200, "HIT"), "/{number} was stored before the end");
+    }
+}
+
+#[tokio::test]
 async fn what_was_revalidated_or_invalidated_stays_so_after_a_crash() {
     let origin = Origin::counting().await;
     let routes = ["/renewed", "/soft", "/hard", "/kept", "/tagged"];

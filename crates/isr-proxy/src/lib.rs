@@ -166,5 +166,7 @@ impl Server {
         // The last word to the other replicas: nobody is served here any more.
         following.abort();
         proxy.pages.leave().await;
+        // Tasks that are still at work hold the pages, so that nothing else would end the disk in good order.
+        proxy.pages.close().await;
     }
 }

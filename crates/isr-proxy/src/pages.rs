@@ -29,6 +29,10 @@ pub(crate) use replicas::SharedState;
 /// than a render does.
 const RECALL_WITHIN: Duration = Duration::from_millis(500);
 
+/// How long the end of the process waits for the disk. The chart leaves a pod 5 s after its drain, of which the last word to the
+/// other replicas may take 2.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
 /// Locks for pages that are being recalled: who asks for the same page waits for the same read, and who asks for another
 /// one seldom waits for it.
 const RECALLS: usize = 256;
@@ -327,6 +331,15 @@ impl Pages {
     /// How the shared tier does, if there is one.
     pub(crate) fn shared_state(&self, now: Timestamp) -> Option<SharedState> {
         self.replicas.as_ref().map(|replicas| replicas.state(now))
+    }
+
+    /// Writes to the disk what waits to be written. Nothing is kept there any more after that.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        let pages = Arc::clone(self);
+        let closing = tokio::task::spawn_blocking(move || pages.disk.as_ref().map(Disk::close));
+        if tokio::time::timeout(CLOSE_WITHIN, closing).await.is_err() {
+            tracing::warn!("the disk is too slow: pages of the last seconds are not kept");
+        }
     }
 
     /// What the disk holds, if there is one.

@@ -56,7 +56,7 @@ pub trait Front: Send + Sync {
 /// The disk tier.
 pub struct Disk {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     reads: Semaphore,
 }
 
@@ -190,7 +190,7 @@ impl Disk {
                 |error| tracing::error!(%error, "no thread writes to the disk: nothing is kept there"),
             )
             .ok();
-        Self { shared, writer, reads: Semaphore::new(READS_AT_ONCE) }
+        Self { shared, writer: Mutex::new(writer), reads: Semaphore::new(READS_AT_ONCE) }
     }
 
     /// What the tier holds now.
@@ -209,15 +209,12 @@ impl Disk {
         }
     }
 
-    /// Writes everything that is queued, and ends.
-    pub fn close(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    /// Writes everything that is queued, and ends: what is stored later is not kept. Waits for the disk.
+    pub fn close(&self) {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
-        if let Some(writer) = self.writer.take() {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
             // A writer that panicked has written what it could.
             let _ = writer.join();
         }
@@ -226,7 +223,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        self.end();
+        self.close();
     }
 }
 
