@@ -333,7 +333,7 @@ impl Pages {
         self.replicas.as_ref().map(|replicas| replicas.state(now))
     }
 
-    /// Writes to the disk what waits to be written. Nothing is kept there any more after that.
+    /// Writes to the disk what waits to be written. It has nothing and keeps nothing after that.
     pub(crate) async fn close(self: &Arc<Self>) {
         let pages = Arc::clone(self);
         let closing = tokio::task::spawn_blocking(move || pages.disk.as_ref().map(Disk::close));

@@ -209,7 +209,7 @@ impl Disk {
         }
     }
 
-    /// Writes everything that is queued, and ends: what is stored later is not kept. Waits for the disk.
+    /// Writes everything that is queued, and lets the file go: nothing is read or kept after that. Waits for the disk.
     pub fn close(&self) {
         self.shared.queue().is_closed = true;
         self.shared.changed.notify_all();
@@ -218,6 +218,7 @@ impl Disk {
             // A writer that panicked has written what it could.
             let _ = writer.join();
         }
+        self.shared.close(false);
     }
 }
 
