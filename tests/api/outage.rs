@@ -1,6 +1,7 @@
 //! API servers that are away, fail at random, or tell of changes late: what is in force stays in force, and everything
 //! comes right in the end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -126,6 +127,47 @@ async fn api_without_api_server_and_operator_a_proxy_starts_with_the_last_table(
     let _operator = Operator::start(chaos.kubeconfig(), "operator-1", &["--lease-duration", "4s"]);
     counts(&proxy, "/page", ROTATED, true).await;
     counts(&proxy, "/page", TOKEN, false).await;
+    cluster.says("page", "Ready", "True Ready").await;
+}
+
+/// Failures of a watch in a row. With pauses of at most 5 s between them they take 25 s at most.
+const FAILURES: u64 = 7;
+/// With pauses that go on doubling they would take 50 s at least.
+const SOON: Duration = Duration::from_secs(45);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_a_watch_is_tried_every_few_seconds_however_long_the_api_server_is_away() {
+    let cluster = Cluster::new().await;
+    let ways =
+        [Chaos::before(&cluster.plane, "operator").await, Chaos::before(&cluster.plane, "proxy").await];
+    let operator = Operator::start(ways[0].kubeconfig(), "operator-1", &LONG);
+    let proxy = cluster.launch("proxy-1").environment("KUBECONFIG", ways[1].kubeconfig()).start().await;
+    cluster.endpoint("proxy-1", proxy.address().port(), proxy.admin_address().port(), true);
+    cluster.route(&route("/page").named("page").interval("10s"));
+    cluster.says("page", "Ready", "True Ready").await;
+
+    // As a load balancer answers that has no API server behind it.
+    let tries = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&tries);
+    ways[0].decide(|_, _| Fate::Refused(503));
+    ways[1].decide(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Fate::Refused(503)
+    });
+    ways.iter().for_each(Chaos::cut);
+    let failures = ("isr_operator_watch_restarts_total", r#"resource="configmaps""#);
+    eventually("both have tried several times, and said so", SOON, async || {
+        #[allow(clippy::cast_precision_loss, reason = "a small number")]
+        let enough = operator.metric(failures.0, failures.1).await >= FAILURES as f64;
+        let is_told = proxy.log().contains("cannot be watched");
+        (enough && is_told && tries.load(Ordering::Relaxed) >= FAILURES).then_some(())
+    })
+    .await;
+
+    cluster.route(&route("/page").named("page").interval("20s"));
+    for way in &ways {
+        way.decide(|_, _| Fate::Passed);
+    }
     cluster.says("page", "Ready", "True Ready").await;
 }
 

@@ -27,7 +27,7 @@ use since::Since;
 /// The first pause after a failure, doubled with each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause after a failure: an API server that is back is not kept waiting for longer.
-const RETRY_MOST: Duration = Duration::from_secs(30);
+const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Why a run did not get to its end.
 #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,8 @@ const ASK_AT_REST: Duration = Duration::from_secs(30);
 const WRITE_AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after failed writes: some statuses can never be written, because their objects do not parse.
 const WRITE_AGAIN_MOST: Duration = Duration::from_mins(1);
+/// The same while it is the API server that fails, so that nobody waits for the truth once it is well again.
+const WRITE_AGAIN_PASSING: Duration = Duration::from_secs(5);
 
 /// Reports for ever, while this process leads.
 pub(crate) async fn run(
@@ -175,7 +177,7 @@ impl Settling {
             .collect();
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
-        let (mut complaints, mut is_outdated) = (HashMap::new(), false);
+        let (mut complaints, mut is_outdated, mut may_pass) = (HashMap::new(), false, false);
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
                 Outcome::Written { key, version, made, status } => {
@@ -183,7 +185,8 @@ impl Settling {
                 }
                 // The watch brings what it is now, as a rule before the next try.
                 Outcome::Outdated => is_outdated = true,
-                Outcome::Failed { key, error } => {
+                Outcome::Failed { key, error, is_passing } => {
+                    may_pass |= is_passing;
                     if self.complaints.get(&key) != Some(&error) {
                         let (namespace, name) = &key;
                         tracing::warn!(
@@ -202,7 +205,8 @@ impl Settling {
             self.write_again = WRITE_AGAIN_FIRST;
         } else {
             self.report_at = Some(Instant::now() + self.write_again);
-            self.write_again = (self.write_again * 2).min(WRITE_AGAIN_MOST);
+            let most = if may_pass { WRITE_AGAIN_PASSING } else { WRITE_AGAIN_MOST };
+            self.write_again = (self.write_again * 2).min(most);
         }
         self.complaints = complaints;
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Context;
 use crate::conditions::find;
 use crate::config::FIELD_MANAGER;
-use crate::failure::describe;
+use crate::failure::{Class, describe};
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, ReasonLabel};
 use crate::world::Key;
@@ -43,7 +43,12 @@ pub(super) enum Outcome {
     /// The object is not what it was: it has been changed, or is gone, and the watch has not told yet.
     Outdated,
     /// It is worth another try. One whose object is gone is not: the watch tells of that.
-    Failed { key: Key, error: String },
+    Failed {
+        key: Key,
+        error: String,
+        /// Whether it fails because of the API server, which will be well again, and not because of the object.
+        is_passing: bool,
+    },
     /// There was news.
     NotTried,
 }
@@ -80,6 +85,11 @@ impl Writer {
             let batch = changes.by_ref().take(BATCH).collect::<Vec<_>>();
             let writing = futures::stream::iter(batch).map(|change| self.write_one(change));
             outcomes.extend(writing.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+            // Thousands more would fail as well.
+            if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { is_passing: true, .. })) {
+                outcomes.push(Outcome::NotTried);
+                break;
+            }
         }
         outcomes
     }
@@ -109,7 +119,9 @@ impl Writer {
             Err(kube::Error::Api(status)) if status.code == 409 => Outcome::Outdated,
             Err(error) => {
                 self.metrics.reconcile_errors.get_or_create(&ReasonLabel { reason: "status" }).inc();
-                Outcome::Failed { key, error: describe(&error) }
+                let is_passing =
+                    matches!(Class::of(&error), Class::Throttled | Class::Server | Class::Unreachable);
+                Outcome::Failed { key, error: describe(&error), is_passing }
             }
         }
     }

@@ -13,7 +13,8 @@ use futures::StreamExt as _;
 use isr_routes::OriginToken;
 use isr_routes::snapshot::{Missing, Rejected};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client};
 
@@ -31,6 +32,28 @@ const LABEL: &str = "kube-isr.dev/routes";
 /// How long to wait before asking again for what an index names and is not there. The operator writes the index last,
 /// so this is for a Secret that was not yet visible, or for a person who deleted something.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest pause after a watch has failed. kube's own grow to a minute, for which routes would change in one proxy
+/// after the other once the API server is back; a small request in five seconds hurts none.
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+/// kube's pauses, which begin at 0.8 s and double, as far as [`PAUSE_MOST`].
+#[derive(Default)]
+struct Pauses(DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(PAUSE_MOST))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// The published routes of one installation.
 pub(crate) struct Kubernetes {
@@ -51,7 +74,9 @@ pub(crate) struct Kubernetes {
 impl Kubernetes {
     /// Finds the API server, without asking it anything yet.
     pub(super) async fn find(at: &config::Published, state_dir: Option<&Path>) -> Result<Self, SourceError> {
-        let cluster = kube::Config::infer().await?;
+        let mut cluster = kube::Config::infer().await?;
+        // The client would hide each 429 and 503, and try again after ever longer pauses, up to minutes.
+        cluster.default_retry = false;
         let namespace = at.namespace.clone().unwrap_or_else(|| cluster.default_namespace.clone());
         Ok(Self {
             client: Client::try_from(cluster)?,
@@ -97,7 +122,8 @@ impl Kubernetes {
     /// Follows the published objects for ever.
     pub(super) async fn follow(mut self: Box<Self>, proxy: Arc<Proxy>) {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let events = watch(objects, watcher::Config::default().labels(&self.label)).default_backoff();
+        let events =
+            watch(objects, watcher::Config::default().labels(&self.label)).backoff(Pauses::default());
         let mut events = pin!(events.ready_chunks(EVENTS_AT_ONCE));
         // The objects of a list that is not complete yet.
         let mut listing: Option<Vec<ConfigMap>> = None;
