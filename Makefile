@@ -27,37 +27,37 @@ lint: ## Format, clippy, documentation and dependency rules
 test-unit: ## Unit, model, property and front-door tests
 	cargo test --workspace --quiet
 
-test: tools ## Everything
-	$(MAKE) lint
-	$(MAKE) test-unit
-	$(MAKE) test-reloads
-	$(MAKE) test-shared
-	$(MAKE) test-api
-	$(MAKE) test-chart
-	$(MAKE) test-suites
-	$(MAKE) test-nextjs
-	$(MAKE) test-e2e
+PARTS := lint test-unit test-reloads test-shared test-api test-chart test-suites test-nextjs test-e2e
 
-test-reloads: ## 200 reloads of 10,000 routes under load (the debug build does 20)
-	cargo test --release -p kube-isr --test proxy reloads_under_load
+test: ## Everything, and at the end how long each part took
+	@for part in tools $(PARTS); do \
+	  begun=$$SECONDS; $(MAKE) $$part || exit 1; \
+	  times+=$$(printf '\n%5d s  %s' $$((SECONDS - begun)) $$part); \
+	done; echo "everything passed:$$times"
+
+# The same packages and features for every suite, so that nothing is compiled twice.
+SUITES := cargo test --workspace --features isr-store/external-suites,kube-isr/external-suites
+
+test-reloads: image-files ## 200 reloads of 10,000 routes under load, by the image's program (the debug build does 20)
+	KUBE_ISR_PROGRAM=$(PROGRAM) cargo test --workspace --test proxy reloads_under_load
 
 test-api: ## The operator against a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
-	cargo test -p kube-isr --features external-suites --test api
+	$(SUITES) --test api
 
 test-shared: ## The shared tier on a real server (redis-server or valkey-server)
-	cargo test -p isr-store --features external-suites shared
-	cargo test -p kube-isr --features external-suites --test shared
+	$(SUITES) --lib shared
+	$(SUITES) --test shared
 
-bench: ## What replicas that agree cost, and the control plane with 10,000 routes (release build)
-	cargo test --release -p kube-isr --features external-suites --test shared scale -- --ignored --nocapture
+bench: image-files ## What replicas that agree cost, and the control plane with 10,000 and 100,000 routes, by the image's program
+	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test shared scale -- --ignored --nocapture
 	tests/cluster/build >/dev/null
-	cargo test --release -p kube-isr --features external-suites --test api ten_thousand -- --ignored --nocapture
+	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test api thousand_routes -- --ignored --nocapture --test-threads=1
 
 test-chart: ## The Helm chart: lints, schemas, alerts, and a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
 	tests/chart/tools/build >/dev/null
-	cargo test -p kube-isr --features external-suites --test chart
+	$(SUITES) --test chart
 
 kind-up: tools ## A cluster of kind with Traefik in front, and the images of this checkout in it
 	tests/kind/up
@@ -69,30 +69,31 @@ kind-up: tools ## A cluster of kind with Traefik in front, and the images of thi
 kind-down: ## The end of that cluster, and of the Docker engine if it was started for it
 	tests/kind/down
 
-e2e: kind-up ## Everything together, on kind
-	. tests/kind/env && export PATH=$$(tests/cluster/build kind):$$(tests/chart/tools/build):$$PATH && \
-	  cargo test -p kube-isr --features external-suites --test e2e -- --nocapture --test-threads=1
+e2e: kind-up ## Everything together, on kind; the plugin of kubectl is the image's own program
+	. tests/kind/env && export PATH=$(dir $(PROGRAM)):$$(tests/cluster/build kind):$$(tests/chart/tools/build):$$PATH && \
+	  $(SUITES) --test e2e -- --nocapture --test-threads=1
 
 test-e2e: ## The same, and the end of the cluster whether or not all went well
 	$(MAKE) e2e; result=$$?; $(MAKE) kind-down && exit $$result
 
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
-	cargo test -p kube-isr --features external-suites --test cache_tests -- --nocapture
+	$(SUITES) --test cache_tests -- --nocapture
 
 test-nextjs: ## A real Next.js application behind the proxy (npm)
-	cargo test -p kube-isr --features external-suites --test nextjs -- --nocapture
+	$(SUITES) --test nextjs -- --nocapture
 
 crds: ## Write the CustomResourceDefinition anew from the Rust types
 	UPDATE=1 cargo test --quiet -p kube-isr --test crd
 
 chart: ## Write the chart's values.yaml, its README's table and the renderings that tests compare with
 	$$(tests/chart/tools/build)/values charts/kube-isr
-	UPDATE=1 cargo test --quiet -p kube-isr --features external-suites --test chart renders
+	UPDATE=1 $(SUITES) --quiet --test chart renders
 
 # The architecture by the name that images have for it, and by Rust's.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 TRIPLE = $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-musl
 IMAGE ?= kube-isr:dev
+PROGRAM = $(CURDIR)/target/image/$(ARCH)/kube-isr/kube-isr
 # Names of functions stay, for backtraces; lines do not.
 image-files: export CARGO_PROFILE_RELEASE_STRIP = debuginfo
 export CC_aarch64_unknown_linux_musl ?= aarch64-linux-gnu-gcc

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, own_address, signal};
 use crate::support::manifest::Route;
-use crate::support::proxy::{Launch, collect};
+use crate::support::proxy::{Launch, collect, program};
 use crate::support::{Client, Folder, PATIENCE, Proxy, eventually, get};
 
 /// The namespace of the installation.
@@ -215,7 +215,7 @@ pub struct Operator {
 impl Operator {
     /// Starts one and waits until it says where it is.
     pub fn start(kubeconfig: &Path, identity: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kube-isr"))
+        let mut child = Command::new(program())
             .args(["operator", "--namespace", SYSTEM, "--admin", "127.0.0.1:0", "--identity", identity])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::proxy::is_optimised;
 use crate::support::{
     Answer, Client, Folder, Origin, PATIENCE, Proxy, TOKEN, eventually, get, let_the_interval_end, manifest,
     route,
@@ -152,8 +153,8 @@ async fn a_mounted_volume_changes_by_its_link() {
 const HOSTS: usize = 100;
 /// Routes of one host; in all there are ten thousand.
 const ROUTES: usize = 100;
-/// Reloads under load: two hundred of an optimised binary; one that is not takes a second for each, so a tenth of them.
-const RELOADS: usize = if cfg!(debug_assertions) { 20 } else { 200 };
+/// Reloads under load of an optimised program, and of one that is not, which takes a second for each.
+const RELOADS: [usize; 2] = [200, 20];
 /// Connections that ask without pause, and the time between two requests of one of them. The rate is constant: who
 /// waited for an answer sends the next request at once until it is back on time.
 const LOAD: (usize, Duration) = (8, Duration::from_millis(20));
@@ -175,6 +176,7 @@ fn hosted(index: usize, version: usize, port: u16) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reloads_under_load_lose_and_misroute_nothing() {
+    let reloads = RELOADS[usize::from(!is_optimised())];
     let origin = Origin::start(|request| Answer::page(request.url())).await;
     let port = origin.address().port();
     let folder = Folder::of(&origin, []);
@@ -212,7 +214,7 @@ async fn reloads_under_load_lose_and_misroute_nothing() {
         });
     }
     let mut generation = proxy.generation().await;
-    for version in 1..=RELOADS {
+    for version in 1..=reloads {
         let index = version % HOSTS;
         proxy.folder().write(&format!("h{index}.yaml"), &hosted(index, version, port));
         generation = proxy.newer_than(generation).await;
@@ -224,8 +226,8 @@ async fn reloads_under_load_lose_and_misroute_nothing() {
     while let Some(ended) = load.join_next().await {
         ended.expect("a visitor who lost nothing");
     }
-    assert!(generation >= RELOADS as u64, "each change was a table of its own: {generation}");
-    assert!(answered.load(Ordering::Relaxed) > 4 * RELOADS, "there was load: {answered:?} answers");
+    assert!(generation >= reloads as u64, "each change was a table of its own: {generation}");
+    assert!(answered.load(Ordering::Relaxed) > 4 * reloads, "there was load: {answered:?} answers");
     let configz = proxy.admin_json("/configz").await;
     assert_eq!(
         configz["problems"].as_array().map(Vec::len),

@@ -15,6 +15,18 @@ use super::manifest::{Route, SERVICE, service};
 use super::origin::Origin;
 use super::wait::{PATIENCE, eventually};
 
+/// The program under test: the one of this build, or the one that `KUBE_ISR_PROGRAM` names. The image's is optimised.
+pub fn program() -> PathBuf {
+    std::env::var_os(PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_kube-isr").into(), PathBuf::from)
+}
+
+/// Whether that is not the one of this build.
+pub fn is_optimised() -> bool {
+    !cfg!(debug_assertions) || std::env::var_os(PROGRAM).is_some()
+}
+
+const PROGRAM: &str = "KUBE_ISR_PROGRAM";
+
 /// A folder of manifests. Files appear, change and go atomically, as a careful editor or a mounted volume does it.
 pub struct Folder {
     root: tempfile::TempDir,
@@ -121,7 +133,7 @@ impl Launch {
 
     /// Starts the proxy and waits only until it has its ports.
     pub async fn start_unready(self) -> Proxy {
-        let binary = env!("CARGO_BIN_EXE_kube-isr");
+        let binary = program();
         let mut command = match self.file_size_limit {
             None => Command::new(binary),
             Some(limit) => {
@@ -129,7 +141,8 @@ impl Launch {
                 // blocks of 512 bytes.
                 let mut shell = Command::new("sh");
                 let script = r#"trap '' XFSZ; ulimit -f "$1"; shift; exec "$@""#;
-                shell.args(["-c", script, "sh", &(limit * 2).to_string(), binary]);
+                shell.args(["-c", script, "sh", &(limit * 2).to_string()]);
+                shell.arg(binary);
                 shell
             }
         };
