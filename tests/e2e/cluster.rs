@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::support::{Client, Request, Response, eventually};
 
 /// For what happens in a cluster: pods that are scheduled, images that are unpacked, on a machine that does all of it.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// The namespace of the release.
 pub const SYSTEM: &str = "kube-isr-system";
 
@@ -111,7 +111,7 @@ pub fn proxies(count: usize) {
         SYSTEM,
         "--reuse-values",
         "--wait",
-        "--timeout=3m",
+        "--timeout=10m",
         "--set",
         &set,
     ]);
@@ -167,7 +167,7 @@ pub fn release(version: &str, verb: &str, chart: Chart, further: &[&str]) {
                   valkey.image.tag=dev,valkey.image.pullPolicy=Never";
     let valkey = matches!(chart, Chart::Present).then_some(valkey);
     let set = values.into_iter().chain(valkey).flat_map(|values| ["--set", values]);
-    let arguments = [verb, "kube-isr", &path, "--namespace", SYSTEM, "--wait", "--timeout=3m"];
+    let arguments = [verb, "kube-isr", &path, "--namespace", SYSTEM, "--wait", "--timeout=10m"];
     let arguments: Vec<&str> = arguments.into_iter().chain(set).chain(further.iter().copied()).collect();
     attempt(version, &arguments).unwrap_or_else(|error| panic!("{error}"));
 }
@@ -177,7 +177,7 @@ pub fn application(namespace: &str, host: &str) {
     let own = |name: &str| manifest(name).replace("namespace: shop", &format!("namespace: {namespace}"));
     apply(&own("application").replace("  name: shop\n", &format!("  name: {namespace}\n")));
     apply(&own("ingress").replace("shop.example.com", host));
-    kubectl(&["rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=120s"]);
+    kubectl(&["rollout", "status", "deployment/web", "--namespace", namespace, "--timeout=10m"]);
 }
 
 /// A route of the example application with an interval, and with these further lines of `spec`.

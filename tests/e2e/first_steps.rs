@@ -24,17 +24,8 @@ async fn e2e_from_nothing_to_a_purge_through_a_real_ingress() {
 
     apply_example("application");
     apply_example("routes");
-    kubectl(&["rollout", "status", "deployment/web", "--namespace", "shop", "--timeout", "60s"]);
-    kubectl(&[
-        "wait",
-        "--for=condition=Ready",
-        "isrroute",
-        "--all",
-        "--namespace",
-        "shop",
-        "--timeout",
-        "60s",
-    ]);
+    kubectl(&["rollout", "status", "deployment/web", "--namespace", "shop", "--timeout=10m"]);
+    kubectl(&["wait", "--for=condition=Ready", "isrroute", "--all", "--namespace", "shop", "--timeout=10m"]);
     let listed = kubectl(&["get", "isrroute", "--namespace", "shop"]);
     let ready = listed.lines().skip(1).filter(|line| line.split_whitespace().any(|word| word == "True"));
     assert_eq!(ready.count(), 2, "{listed}");

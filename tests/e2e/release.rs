@@ -23,7 +23,7 @@ async fn e2e_an_upgrade_and_its_rollback_lose_nothing_and_a_reinstall_adopts() {
     };
     table.during("the release is upgraded", &site.pages(), upgrade).await;
     let rollback = async {
-        helm(&["rollback", "kube-isr", "1", "--namespace", SYSTEM, "--wait", "--timeout=3m"]);
+        helm(&["rollback", "kube-isr", "1", "--namespace", SYSTEM, "--wait", "--timeout=10m"]);
         runs(Chart::Previous).await;
         site.changes(1).await;
     };

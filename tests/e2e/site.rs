@@ -1,7 +1,5 @@
 //! The application that visitors are at while something is done to the cluster.
 
-use std::time::Duration;
-
 use crate::cluster::{
     PATIENCE, SYSTEM, admin, answered, application, apply, condition, kubectl, manifest, proxy_pods, route,
     says, settled,
@@ -64,15 +62,10 @@ impl Site {
 
     /// Changes the interval of the list, and waits until all proxies say that it is in force.
     pub async fn changes(&self, seconds: u64) {
-        self.changes_within(seconds, PATIENCE).await;
-    }
-
-    /// The same where it may take longer.
-    pub async fn changes_within(&self, seconds: u64, patience: Duration) {
         let patch = format!(r#"{{"spec":{{"interval":"{seconds}s"}}}}"#);
         let namespace = self.namespace;
         kubectl(&["patch", "isrroute", "list", "-n", namespace, "--type=merge", "--patch", &patch]);
-        eventually("the change is in force", patience, async || {
+        eventually("the change is in force", PATIENCE, async || {
             let [status, ..] = condition(namespace, "list", "Programmed")?;
             (status == "True").then_some(())
         })
