@@ -37,7 +37,8 @@ impl Cluster {
         plane
             .try_kubectl(&["apply", "--server-side", "-f", "-"], Some(&String::from_utf8_lossy(&crd)))
             .expect("the CRD is accepted");
-        plane.kubectl(&["wait", "--for=condition=Established", "crd/isrroutes.kube-isr.dev"]);
+        let definitions = ["crd/isrroutes.kube-isr.dev", "crd/isrpurges.kube-isr.dev"];
+        plane.kubectl(&[&["wait", "--for=condition=Established"][..], &definitions].concat());
         // What the chart says.
         let arguments: &[&str] = match watched {
             [] => &["--ingress-owner", "clusterrole/kube-isr-system:kube-isr-operator"],

@@ -21,5 +21,6 @@ mod outage;
 mod ownership;
 mod privileges;
 mod purge;
+mod purge_resource;
 mod rivals;
 mod scale;

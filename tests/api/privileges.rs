@@ -21,6 +21,16 @@ async fn tour(cluster: &Cluster) {
     cluster.says("page", "Ready", "False SecretNotFound").await;
     cluster.secret(SHOP, "page-token", &[("token", TOKEN)]);
     cluster.says("page", "Ready", "True Ready").await;
+    // A purge that makes the list, one that is added to it, and the end of both.
+    for name in ["first", "second"] {
+        cluster.plane.apply(&[json!({ "apiVersion": "kube-isr.dev/v1alpha1", "kind": "IsrPurge",
+            "metadata": { "name": name, "namespace": SHOP },
+            "spec": { "everything": true, "ttlAfterFinished": "1s" } })]);
+        eventually("the purge is done and gone", PATIENCE * 2, async || {
+            cluster.plane.try_kubectl(&["get", "isrpurge", name, "-n", SHOP], None).err()
+        })
+        .await;
+    }
     // A shard that somebody replaced: it is deleted and made again.
     let index = ["get", "configmap", "kube-isr-routes", "-n", SYSTEM, "-o", r"jsonpath={.data.index\.json}"];
     let index: Value = serde_json::from_str(&cluster.plane.kubectl(&index)).expect("JSON");

@@ -29,7 +29,7 @@ fn roles_have_the_rules_that_tests_run_with() {
 fn roles_name_the_objects_of_the_installation() {
     let objects = objects(&render("helm4", "daemonset"));
     let rules = object(&objects, "Role", "pages-operator")["rules"].to_string();
-    for name in ["pages-routes", "pages-origin-tokens", "pages-operator"] {
+    for name in ["pages-routes", "pages-purges", "pages-origin-tokens", "pages-operator"] {
         assert!(rules.contains(name), "{name} is not in {rules}");
     }
     assert!(!rules.contains("kube-isr-"), "{rules}");

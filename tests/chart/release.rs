@@ -85,8 +85,9 @@ async fn is_installed_upgraded_rolled_back_and_removed() {
         assert_eq!(release.get("deployment", "kube-isr-proxy")["spec"]["replicas"], 1, "{helm}");
 
         release.must(helm, &["uninstall", "kube-isr"]);
-        let kept = "customresourcedefinition.apiextensions.k8s.io/isrroutes.kube-isr.dev";
-        assert_eq!(release.left(), [kept], "{helm}");
+        let kept = ["isrpurges", "isrroutes"]
+            .map(|kind| format!("customresourcedefinition.apiextensions.k8s.io/{kind}.kube-isr.dev"));
+        assert_eq!(release.left(), kept, "{helm}");
         release.plane.kubectl(&["get", "isrroute", "blog", "--namespace", "default"]);
     }
 }

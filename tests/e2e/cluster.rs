@@ -121,7 +121,7 @@ async fn install() {
     // What an earlier run has left.
     let _ = attempt("helm4", &["uninstall", "kube-isr", "--namespace", SYSTEM, "--wait"]);
     kubectl(&[&["delete", "namespace", SYSTEM, "--ignore-not-found"], &NAMESPACES[..]].concat());
-    kubectl(&["delete", "crd", "isrroutes.kube-isr.dev", "--ignore-not-found"]);
+    kubectl(&["delete", "crd", "isrroutes.kube-isr.dev", "isrpurges.kube-isr.dev", "--ignore-not-found"]);
     kubectl(&["create", "namespace", SYSTEM]);
     kubectl(&["label", "namespace", SYSTEM, "pod-security.kubernetes.io/enforce=restricted"]);
     release("helm4", "install", Chart::Present, &[]);

@@ -5,7 +5,8 @@ use crate::load::Table;
 use crate::site::Site;
 use crate::support::get;
 
-const CRD: &str = "customresourcedefinition.apiextensions.k8s.io/isrroutes.kube-isr.dev";
+const CRDS: &str = "customresourcedefinition.apiextensions.k8s.io/isrpurges.kube-isr.dev
+customresourcedefinition.apiextensions.k8s.io/isrroutes.kube-isr.dev";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e2e_an_upgrade_and_its_rollback_lose_nothing_and_a_reinstall_adopts() {
@@ -64,7 +65,7 @@ fn uninstalled(version: &str) {
                  poddisruptionbudgets,networkpolicies,referencegrants,customresourcedefinitions";
     let selector = "app.kubernetes.io/instance=kube-isr";
     let left = kubectl(&["get", kinds, "--all-namespaces", "--selector", selector, "--output", "name"]);
-    assert_eq!(left.trim(), CRD, "what {version} left");
+    assert_eq!(left.trim(), CRDS, "what {version} left");
 }
 
 /// Waits until every pod of the release is of this chart.

@@ -30,6 +30,7 @@ mod outcomes;
 mod passing;
 mod privacy;
 mod published;
+mod published_purges;
 mod purge;
 mod reload;
 mod stored;

@@ -15,13 +15,13 @@ use crate::support::{
 };
 
 /// A published installation, and a place for what a proxy of it keeps.
-struct Cluster {
-    api: ApiServer,
+pub struct Cluster {
+    pub api: ApiServer,
     folder: Folder,
 }
 
 impl Cluster {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let cluster = Self { api: ApiServer::start().await, folder: Folder::new() };
         cluster.api.write_kubeconfig(&cluster.folder.beside("kubeconfig"));
         cluster
@@ -50,14 +50,14 @@ impl Cluster {
         file
     }
 
-    async fn ready_proxy(&self) -> Proxy {
+    pub async fn ready_proxy(&self) -> Proxy {
         let proxy = self.proxy().await;
         ready(&proxy).await;
         proxy
     }
 
     /// What an operator publishes of these routes.
-    fn publish(&self, generation: u64, origin: &Origin, routes: impl IntoIterator<Item = Route>) {
+    pub fn publish(&self, generation: u64, origin: &Origin, routes: impl IntoIterator<Item = Route>) {
         let mut snapshot = snapshot(origin, routes);
         snapshot.index.generation = generation;
         self.put_shards(&snapshot);
@@ -97,12 +97,12 @@ async fn ready(proxy: &Proxy) {
     .await;
 }
 
-async fn serves(proxy: &Proxy, generation: u64) {
+pub async fn serves(proxy: &Proxy, generation: u64) {
     let what = format!("generation {generation} is in force");
     eventually(&what, PATIENCE, async || (proxy.generation().await == generation).then_some(())).await;
 }
 
-async fn says(proxy: &Proxy, text: &str) {
+pub async fn says(proxy: &Proxy, text: &str) {
     let what = format!("the log says {text}");
     eventually(&what, PATIENCE, async || proxy.log().contains(text).then_some(())).await;
 }

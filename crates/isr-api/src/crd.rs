@@ -1,17 +1,22 @@
-//! The CustomResourceDefinition as it is installed.
+//! The definitions of our resources as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{IsrRoute, condition, reason};
+use crate::{IsrPurge, IsrRoute, condition, reason};
 
-/// The CRD of [`IsrRoute`]: derived from its types, with the status of a newborn route as schema default.
+/// The CRDs of [`IsrRoute`] and [`IsrPurge`]: derived from their types, with the status of a newborn object as schema default.
 ///
-/// Tools that wait for a resource take one without conditions for ready. The default makes a route unready from its
+/// Tools that wait for a resource take one without conditions for ready. The default makes an object unready from its
 /// first instant: its status speaks of no generation (-1) and every condition is Unknown.
-pub fn crd() -> CustomResourceDefinition {
-    let mut crd = IsrRoute::crd();
+pub fn crds() -> [CustomResourceDefinition; 2] {
+    let of_route = [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY];
+    let of_purge = [condition::ACCEPTED, condition::COMPLETE, condition::READY];
+    [born_unready(IsrRoute::crd(), &of_route), born_unready(IsrPurge::crd(), &of_purge)]
+}
+
+fn born_unready(mut crd: CustomResourceDefinition, conditions: &[&str]) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let properties = version
             .schema
@@ -19,25 +24,24 @@ pub fn crd() -> CustomResourceDefinition {
             .and_then(|schema| schema.open_api_v3_schema.as_mut())
             .and_then(|schema| schema.properties.as_mut());
         if let Some(status) = properties.and_then(|properties| properties.get_mut("status")) {
-            status.default = Some(JSON(newborn()));
+            status.default = Some(JSON(newborn(conditions)));
         }
     }
     crd
 }
 
-fn newborn() -> Value {
-    let conditions: Vec<Value> =
-        [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY]
-            .into_iter()
-            .map(|name| {
-                json!({
-                    "type": name,
-                    "status": "Unknown",
-                    "reason": reason::PENDING,
-                    "message": "Waiting for the operator",
-                    "lastTransitionTime": "1970-01-01T00:00:00Z",
-                })
+fn newborn(conditions: &[&str]) -> Value {
+    let conditions: Vec<Value> = conditions
+        .iter()
+        .map(|name| {
+            json!({
+                "type": name,
+                "status": "Unknown",
+                "reason": reason::PENDING,
+                "message": "Waiting for the operator",
+                "lastTransitionTime": "1970-01-01T00:00:00Z",
             })
-            .collect();
+        })
+        .collect();
     json!({ "observedGeneration": -1, "conditions": conditions })
 }

@@ -20,21 +20,23 @@ pub struct IsrRouteStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// The types of an `IsrRoute`'s conditions.
+/// The types of conditions.
 pub mod condition {
-    /// The route is valid and wins every hostname and path that it names.
+    /// The route is valid and wins every hostname and path that it names; the purge names what there is.
     pub const ACCEPTED: &str = "Accepted";
     /// The Service and Secrets that the route names exist and can be used.
     pub const RESOLVED_REFS: &str = "ResolvedRefs";
     /// Every ready proxy serves this generation of the route.
     pub const PROGRAMMED: &str = "Programmed";
-    /// All of the above.
+    /// Every ready proxy has carried the purge out.
+    pub const COMPLETE: &str = "Complete";
+    /// All that the object asks for is so.
     pub const READY: &str = "Ready";
 }
 
-/// The reasons of an `IsrRoute`'s conditions.
+/// The reasons of conditions.
 pub mod reason {
-    /// Nobody has looked at the route yet, or not every proxy serves it yet.
+    /// Nobody has looked at the object yet, or not every proxy has done what it asks for.
     pub const PENDING: &str = "Pending";
     /// `Accepted=True`.
     pub const ACCEPTED: &str = "Accepted";
@@ -52,7 +54,7 @@ pub mod reason {
     pub const SECRET_NOT_READABLE: &str = "SecretNotReadable";
     /// `ResolvedRefs=False`: the Secret's value cannot serve as a token.
     pub const INVALID_TOKEN: &str = "InvalidToken";
-    /// `Programmed=False`: the route is in no table.
+    /// `Programmed=False`, `Complete=False`: the object makes no sense, so that nothing was done.
     pub const NOT_ACCEPTED: &str = "NotAccepted";
     /// `Programmed=False`: a proxy cannot put the route in force.
     pub const REJECTED_BY_PROXY: &str = "RejectedByProxy";
@@ -60,6 +62,8 @@ pub mod reason {
     pub const NO_READY_PROXIES: &str = "NoReadyProxies";
     /// `Programmed=True`.
     pub const PROGRAMMED: &str = "Programmed";
+    /// `Complete=True`.
+    pub const COMPLETE: &str = "Complete";
     /// `Ready=True`.
     pub const READY: &str = "Ready";
 }

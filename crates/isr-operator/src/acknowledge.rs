@@ -42,6 +42,19 @@ pub(crate) struct Answer {
     pub(crate) digest: String,
     #[serde(default)]
     pub(crate) rejected: Vec<Rejected>,
+    #[serde(default)]
+    pub(crate) purges: Purged,
+}
+
+/// How far a proxy has carried out the published purges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Purged {
+    /// Which list of them.
+    pub(crate) log: String,
+    /// The number of the last one that is done.
+    pub(crate) position: u64,
+    /// Why it goes no further, in a clause.
+    pub(crate) problem: Option<String>,
 }
 
 /// A route that a proxy left out.

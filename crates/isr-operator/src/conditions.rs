@@ -11,15 +11,38 @@ use crate::acknowledge::Acknowledgement;
 /// Characters of a message, at most: what people read in a terminal. (The API allows 32,768.)
 const MESSAGE_MOST: usize = 2048;
 
-const TRUE: &str = "True";
-const FALSE: &str = "False";
-const UNKNOWN: &str = "Unknown";
+pub(crate) const TRUE: &str = "True";
+pub(crate) const FALSE: &str = "False";
+pub(crate) const UNKNOWN: &str = "Unknown";
 
 /// What one condition says.
-struct Said {
-    status: &'static str,
-    reason: &'static str,
-    message: String,
+#[derive(Clone)]
+pub(crate) struct Said {
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Said {
+    /// The condition of this name; `before` are the conditions as they are.
+    pub(crate) fn as_condition(
+        self,
+        name: &str,
+        generation: Option<i64>,
+        before: &[Condition],
+        now: &Time,
+    ) -> Condition {
+        let known = before.iter().find(|known| known.type_ == name && known.status == self.status);
+        Condition {
+            type_: name.to_owned(),
+            status: self.status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: cut(self.message),
+            observed_generation: generation,
+            last_transition_time: known
+                .map_or_else(|| now.clone(), |known| known.last_transition_time.clone()),
+        }
+    }
 }
 
 /// The status of a route.
@@ -33,7 +56,7 @@ pub(crate) fn status(
     before: Option<&IsrRouteStatus>,
     now: &Time,
 ) -> IsrRouteStatus {
-    let accepted = accepted(report);
+    let accepted = accepted(report, "The route is valid, and its hostnames and path are its own.");
     let resolved = resolved(report);
     let programmed = programmed(report, acknowledgement);
     let ready = ready(&[&accepted, &resolved, &programmed]);
@@ -43,18 +66,8 @@ pub(crate) fn status(
         (condition::PROGRAMMED, programmed),
         (condition::READY, ready),
     ];
-    let conditions = all.map(|(name, said)| {
-        let known = before.and_then(|before| find(before, name));
-        let same = known.filter(|known| known.status == said.status);
-        Condition {
-            type_: name.to_owned(),
-            status: said.status.to_owned(),
-            reason: said.reason.to_owned(),
-            message: cut(said.message),
-            observed_generation: generation,
-            last_transition_time: same.map_or_else(|| now.clone(), |same| same.last_transition_time.clone()),
-        }
-    });
+    let before = before.map(|before| &*before.conditions).unwrap_or_default();
+    let conditions = all.map(|(name, said)| said.as_condition(name, generation, before, now));
     IsrRouteStatus { observed_generation: generation, conditions: conditions.into() }
 }
 
@@ -79,15 +92,12 @@ pub(crate) fn find<'s>(status: &'s IsrRouteStatus, name: &str) -> Option<&'s Con
     status.conditions.iter().find(|condition| condition.type_ == name)
 }
 
-fn accepted(report: &Report) -> Said {
+/// What `Accepted` says of something that is right in this way unless the report says otherwise.
+pub(crate) fn accepted(report: &Report, rightly: &str) -> Said {
     let warnings = || {
         let of_route = report.problems.iter().filter(|problem| problem.severity == Severity::Warning);
         let sentences: Vec<String> = of_route.map(sentence).collect();
-        if sentences.is_empty() {
-            "The route is valid, and its hostnames and path are its own.".to_owned()
-        } else {
-            sentences.join(" ")
-        }
+        if sentences.is_empty() { rightly.to_owned() } else { sentences.join(" ") }
     };
     first_error(report, Judged::Accepted).unwrap_or_else(|| Said {
         status: TRUE,

@@ -56,6 +56,11 @@ impl Names {
         format!("{}-routes-{}", self.installation, digest.get(..16).unwrap_or(digest))
     }
 
+    /// The ConfigMap of the list of purges.
+    pub(crate) fn purges(&self) -> String {
+        format!("{}-purges", self.installation)
+    }
+
     /// The Secret of the origin tokens.
     pub(crate) fn origin_tokens(&self) -> String {
         format!("{}-origin-tokens", self.installation)

@@ -1,9 +1,9 @@
-//! What `reconcile` hands to `settle`: the routes that the cluster asks for, and the table that holds them.
+//! What `reconcile` hands to `settle` and `purges`: the routes that the cluster asks for, and the table that holds them.
 
 use std::sync::Arc;
 
 use isr_api::IsrRoute;
-use isr_routes::Report;
+use isr_routes::{Report, RouteTable};
 
 /// What the cluster asks for, compiled, and the index that holds it.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Declared {
     pub(crate) generation: u64,
     /// Digest of that index.
     pub(crate) digest: String,
+    /// The table that it stands for.
+    pub(crate) table: Arc<RouteTable>,
     /// Every `IsrRoute`, accepted or not.
     pub(crate) routes: Vec<DeclaredRoute>,
 }

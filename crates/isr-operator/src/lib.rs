@@ -12,12 +12,13 @@
 //! * [`reconcile`] looks at the whole world whenever anything changed: it reads the [`secrets`] that routes name, compiles
 //!   with the function that `kube-isr check` uses, and [`publish`]es.
 //! * [`settle`] asks every ready proxy what it serves, and writes conditions and events from the answers.
+//! * [`purges`] hands `IsrPurge`s to the proxies in a list of their own, asks what became of them, and says it.
 //! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
 //! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once.
 //! * [`owner`] says with what the written objects are deleted.
 //!
 //! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
-//! `secrets::schedule`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
+//! `secrets::schedule`, `purges::judge`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
 //!
 //! **Invariants.** Nothing is published from a world that is not completely known. Nothing is written that would change
 //! nothing. Nothing is written by a process that does not hold the Lease at that moment. What cannot be read, reached or
@@ -37,6 +38,7 @@ mod metrics;
 mod object;
 mod owner;
 mod publish;
+mod purges;
 mod reconcile;
 mod secrets;
 mod settle;
@@ -140,6 +142,7 @@ impl Operator {
         let world = watches::begin(&context, &mut tasks);
         tasks.spawn(admin::serve(context.clone(), Arc::clone(&world), admin));
         tasks.spawn(reconcile::run(context.clone(), Arc::clone(&world), sender));
+        tasks.spawn(purges::run(context.clone(), Arc::clone(&world), declared.clone()));
         tasks.spawn(settle::run(context.clone(), declared, world.proxies()));
         tasks.spawn(ingress::run(context.clone(), world.proxies(), world.namespaces()));
         tokio::pin!(shutdown);

@@ -1,22 +1,50 @@
-//! An `IsrRoute` as the API server stores it, which an older or looser schema may have let in.
+//! Our resources as the API server stores them, which an older or looser schema may have let in.
 
 use std::borrow::Cow;
 
-use isr_api::{BackendRef, IsrRoute, IsrRouteSpec};
+use isr_api::{BackendRef, IsrPurge, IsrPurgeSpec, IsrPurgeStatus, IsrRoute, IsrRouteSpec, IsrRouteStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::api::ObjectMeta;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// An `IsrRoute` whose spec may make no sense. One that does not parse keeps its metadata and status, so that it can be
+/// An object whose spec may make no sense. One that does not parse keeps its metadata and status, so that it can be
 /// told what is wrong with it; it never disturbs the others of a list.
 #[derive(Clone, Debug)]
-pub(crate) struct RouteObject {
-    /// The route; of one that does not parse the spec is empty.
-    pub(crate) route: IsrRoute,
+pub(crate) struct Stored<K> {
+    /// The object; of one that does not parse the spec is empty.
+    pub(crate) object: K,
     /// Why the spec does not parse.
     pub(crate) unreadable: Option<Unreadable>,
+}
+
+/// One of our resources.
+pub(crate) trait Custom: Resource<DynamicType = ()> {
+    type Spec: DeserializeOwned;
+    type Status: DeserializeOwned;
+
+    /// An object of these parts; the spec is empty if there is none.
+    fn of(metadata: ObjectMeta, spec: Option<Self::Spec>, status: Option<Self::Status>) -> Self;
+}
+
+impl Custom for IsrRoute {
+    type Spec = IsrRouteSpec;
+    type Status = IsrRouteStatus;
+
+    fn of(metadata: ObjectMeta, spec: Option<IsrRouteSpec>, status: Option<IsrRouteStatus>) -> Self {
+        Self { metadata, spec: spec.unwrap_or_else(empty), status }
+    }
+}
+
+impl Custom for IsrPurge {
+    type Spec = IsrPurgeSpec;
+    type Status = IsrPurgeStatus;
+
+    fn of(metadata: ObjectMeta, spec: Option<IsrPurgeSpec>, status: Option<IsrPurgeStatus>) -> Self {
+        Self { metadata, spec: spec.unwrap_or_default(), status }
+    }
 }
 
 /// Why a spec does not parse.
@@ -28,25 +56,24 @@ pub(crate) struct Unreadable {
     pub(crate) message: String,
 }
 
-impl<'de> Deserialize<'de> for RouteObject {
+impl<'de, K: Custom> Deserialize<'de> for Stored<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Stored {
+        struct Parts {
             metadata: Metadata,
             #[serde(default)]
             spec: Value,
             #[serde(default)]
             status: Value,
         }
-        let Stored { metadata, spec, status } = Stored::deserialize(deserializer)?;
+        let Parts { metadata, spec, status } = Parts::deserialize(deserializer)?;
         let (spec, unreadable) = match serde_path_to_error::deserialize(spec) {
-            Ok(spec) => (spec, None),
-            Err(error) => (empty(), Some(Unreadable::of(&error))),
+            Ok(spec) => (Some(spec), None),
+            Err(error) => (None, Some(Unreadable::of(&error, &K::kind(&()).to_ascii_lowercase()))),
         };
-        let mut route = IsrRoute { metadata: metadata.into(), spec, status: None };
         // A status that does not parse is one that has to be written anew.
-        route.status = serde_json::from_value(status).unwrap_or_default();
-        Ok(Self { route, unreadable })
+        let status = serde_json::from_value(status).unwrap_or_default();
+        Ok(Self { object: K::of(metadata.into(), spec, status), unreadable })
     }
 }
 
@@ -77,11 +104,11 @@ impl From<Metadata> for ObjectMeta {
 }
 
 impl Unreadable {
-    fn of(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+    fn of(error: &serde_path_to_error::Error<serde_json::Error>, kind: &str) -> Self {
         let path = error.path().to_string();
         let field = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
         let message = format!(
-            "cannot be read ({}): correct it; `kubectl explain isrroute.spec` says what it holds",
+            "cannot be read ({}): correct it; `kubectl explain {kind}.spec` says what it holds",
             error.inner()
         );
         Self { field, message }
@@ -107,32 +134,32 @@ fn empty() -> IsrRouteSpec {
     }
 }
 
-impl Resource for RouteObject {
+impl<K: Custom> Resource for Stored<K> {
     type DynamicType = ();
-    type Scope = <IsrRoute as Resource>::Scope;
+    type Scope = K::Scope;
 
     fn kind((): &()) -> Cow<'_, str> {
-        IsrRoute::kind(&())
+        K::kind(&())
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        IsrRoute::group(&())
+        K::group(&())
     }
 
     fn version((): &()) -> Cow<'_, str> {
-        IsrRoute::version(&())
+        K::version(&())
     }
 
     fn plural((): &()) -> Cow<'_, str> {
-        IsrRoute::plural(&())
+        K::plural(&())
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.route.metadata
+        self.object.meta()
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.route.metadata
+        self.object.meta_mut()
     }
 }
 
@@ -142,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn stored(spec: &Value) -> RouteObject {
+    fn stored(spec: &Value) -> Stored<IsrRoute> {
         serde_json::from_value(json!({
             "apiVersion": isr_api::API_VERSION,
             "kind": isr_api::KIND,
@@ -159,8 +186,8 @@ mod tests {
             "hostnames": ["shop.example.com"], "path": "/blog", "backendRef": { "name": "web", "port": 80 },
         }));
         assert_eq!(object.unreadable, None);
-        assert_eq!(object.route.spec.path, "/blog");
-        assert_eq!(object.route.status.and_then(|status| status.observed_generation), Some(3));
+        assert_eq!(object.object.spec.path, "/blog");
+        assert_eq!(object.object.status.and_then(|status| status.observed_generation), Some(3));
     }
 
     #[test]
@@ -171,8 +198,8 @@ mod tests {
         let unreadable = object.unreadable.expect("a port is a number");
         assert_eq!(unreadable.field, "spec.backendRef.port");
         assert!(unreadable.message.contains("invalid type: string \"http\""), "{}", unreadable.message);
-        assert_eq!(object.route.metadata.generation, Some(4));
-        assert_eq!(object.route.status.and_then(|status| status.observed_generation), Some(3));
+        assert_eq!(object.object.metadata.generation, Some(4));
+        assert_eq!(object.object.status.and_then(|status| status.observed_generation), Some(3));
     }
 
     #[test]

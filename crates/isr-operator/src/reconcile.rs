@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isr_routes::snapshot::{Index, Salt, Snapshot};
-use isr_routes::{Backends, Options, Report};
+use isr_routes::{Backends, Options, Report, RouteTable};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -197,12 +197,12 @@ impl Reconciler {
 
         let revision = view.revision;
         let published = view.published.clone();
-        let (routes, reports, snapshot) = self.compile(view).await?;
+        let (routes, reports, snapshot, table) = self.compile(view).await?;
         let index = self.publisher.publish(&published, &snapshot, self.now()).await?;
         self.count(&index, &snapshot, &routes, &reports);
         let names = &self.context.names;
         self.since.get_or_insert_with(|| Since::of(&published, names)).publish(&snapshot, index.generation);
-        self.declare(&index, &routes, reports);
+        self.declare(&index, Arc::new(table), &routes, reports);
         self.done = Some((revision, index.clone()));
         self.is_dirty = false;
         self.context.metrics.reconcile_seconds.observe(started.elapsed().as_secs_f64());
@@ -244,16 +244,20 @@ impl Reconciler {
             // Routes may have changed since the revision was read; then the next run is for that.
             if view.revision.meaning == revision.meaning {
                 let last = self.declared.borrow().clone();
-                let routes = last.iter().flat_map(|last| &last.routes);
-                let reports = routes.map(|route| route.report.clone()).collect();
-                self.declare(&index, &view.routes, reports);
+                if let Some(last) = last {
+                    let reports = last.routes.iter().map(|route| route.report.clone()).collect();
+                    self.declare(&index, Arc::clone(&last.table), &view.routes, reports);
+                }
             }
         }
         Ok(self.publisher.sweep(&index, self.now()).await?)
     }
 
     /// Compiles and writes everything, on a thread that may take its time.
-    async fn compile(&mut self, view: View) -> Result<(Vec<Known>, Vec<Report>, Snapshot), Failure> {
+    async fn compile(
+        &mut self,
+        view: View,
+    ) -> Result<(Vec<Known>, Vec<Report>, Snapshot, RouteTable), Failure> {
         let has_origin_tokens = view.routes.iter().any(|known| known.object.spec.origin_token.is_some());
         // Without origin tokens nothing is named with it.
         let salt = if has_origin_tokens {
@@ -268,7 +272,7 @@ impl Reconciler {
         Ok(tokio::task::spawn_blocking(compile).await?)
     }
 
-    fn declare(&self, index: &Index, routes: &[Known], reports: Vec<Report>) {
+    fn declare(&self, index: &Index, table: Arc<RouteTable>, routes: &[Known], reports: Vec<Report>) {
         let declared = routes.iter().zip(reports).map(|(known, report)| {
             let id = format!("{}/{}", report.object.namespace, report.object.name);
             let since =
@@ -278,6 +282,7 @@ impl Reconciler {
         self.declared.send_replace(Some(Arc::new(Declared {
             generation: index.generation,
             digest: index.digest.clone(),
+            table,
             routes: declared.collect(),
         })));
     }

@@ -143,7 +143,7 @@ impl Settling {
         };
         let answers = self.asker.ask(&pods(slices)).await;
         let now = Instant::now();
-        if answers.agree(declared.table()) {
+        if answers.agree(declared.published()) {
             self.patience = None;
             self.pause = ASK_FIRST;
             self.ask_at = Some(now + ASK_AT_REST.mul_f64(0.9 + 0.2 * fastrand::f64()));
@@ -173,7 +173,7 @@ impl Settling {
         let mut changes: Vec<Change> = declared
             .routes
             .iter()
-            .filter_map(|route| self.change(route, answers, declared.table(), &time))
+            .filter_map(|route| self.change(route, answers, declared.published(), &time))
             .collect();
         // Who changed last, waits for it.
         changes.sort_by_key(|change| std::cmp::Reverse(change.since));
@@ -270,7 +270,7 @@ impl Settling {
 }
 
 impl Declared {
-    fn table(&self) -> Table<'_> {
+    fn published(&self) -> Table<'_> {
         Table { generation: self.generation, digest: &self.digest }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use isr_api::{IsrPurge, IsrRoute};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
@@ -15,18 +16,21 @@ use tokio::task::JoinSet;
 use crate::Context;
 use crate::config::{INGRESS_LABEL, ROUTES_LABEL};
 use crate::follow::{Collect, Watched, follow};
-use crate::object::RouteObject;
+use crate::object::Stored;
 use crate::world::World;
 
 /// Begins every watch.
 pub(crate) fn begin(context: &Context, tasks: &mut JoinSet<()>) -> Arc<World> {
     let watches = all(context);
-    let names = watches.iter().map(|(_, watched)| watched.name()).collect::<BTreeSet<_>>();
+    // Purges are waited for by who carries them, so that a definition that is not installed yet holds up no route.
+    let needed = watches.iter().filter(|(kind, _)| *kind != Kind::Purges);
+    let names = needed.map(|(_, watched)| watched.name()).collect::<BTreeSet<_>>();
     let world = Arc::new(World::new(Arc::clone(&context.names), names));
     for (kind, watched) in watches {
         let begin = Begin { context, world: &world, tasks };
         match kind {
-            Kind::Routes => begin.namespaced::<RouteObject>(watched, ""),
+            Kind::Routes => begin.namespaced::<Stored<IsrRoute>>(watched, ""),
+            Kind::Purges => begin.namespaced::<Stored<IsrPurge>>(watched, ""),
             Kind::Services => begin.namespaced::<Service>(watched, ""),
             Kind::Secrets => begin.namespaced::<PartialObjectMeta<Secret>>(watched, ""),
             Kind::Published => {
@@ -50,6 +54,7 @@ pub(crate) fn begin(context: &Context, tasks: &mut JoinSet<()>) -> Arc<World> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Routes,
+    Purges,
     Services,
     /// Only their metadata, and only in namespaced mode: there a role can be had for it that shows no other Secrets.
     Secrets,
@@ -69,12 +74,14 @@ fn all(context: &Context) -> Vec<(Kind, Watched)> {
     let namespaces = &context.config.watch_namespaces;
     if namespaces.is_empty() {
         watches.push((Kind::Routes, Watched { resource: "isrroutes", namespace: None }));
+        watches.push((Kind::Purges, Watched { resource: "isrpurges", namespace: None }));
         watches.push((Kind::Services, Watched { resource: "services", namespace: None }));
         watches.push((Kind::Namespaces, Watched { resource: "namespaces", namespace: None }));
     }
     for namespace in namespaces {
         let within = |resource| Watched { resource, namespace: Some(namespace.clone()) };
         watches.push((Kind::Routes, within("isrroutes")));
+        watches.push((Kind::Purges, within("isrpurges")));
         watches.push((Kind::Services, within("services")));
         watches.push((Kind::Secrets, within("secrets")));
     }

@@ -9,16 +9,18 @@ mod published;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use isr_api::IsrRoute;
+use isr_api::{IsrPurge, IsrRoute};
 use isr_routes::{References, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::watch;
 
 use crate::config::Names;
-use crate::object::Unreadable;
+use crate::object::{Stored, Unreadable};
 
 pub(crate) use collect::secrets;
-pub(crate) use published::{INDEX_KEY, IndexContent, PresentIndex, PresentShard, Published, SHARD_KEY};
+pub(crate) use published::{
+    INDEX_KEY, IndexContent, PURGES_KEY, PresentIndex, PresentLog, PresentShard, Published, SHARD_KEY,
+};
 
 /// Namespace and name of an object; of one without a namespace the former is empty.
 pub(crate) type Key = (String, String);
@@ -35,6 +37,8 @@ pub(crate) struct World {
     names: Arc<Names>,
     state: Mutex<State>,
     revision: watch::Sender<Revision>,
+    /// Counts what changes of purges and of their list.
+    purges: watch::Sender<u64>,
     proxies: watch::Sender<ProxySlices>,
     namespaces: watch::Sender<LabelledNamespaces>,
     /// The watches that have not been listed yet.
@@ -44,6 +48,8 @@ pub(crate) struct World {
 #[derive(Default)]
 struct State {
     routes: BTreeMap<Key, Known>,
+    purges: BTreeMap<Key, Arc<Stored<IsrPurge>>>,
+    purge_log: Option<PresentLog>,
     services: BTreeMap<Key, Service>,
     slices: BTreeMap<Key, EndpointSlice>,
     namespaces: BTreeSet<String>,
@@ -93,6 +99,7 @@ impl World {
             names,
             state: Mutex::default(),
             revision: watch::Sender::default(),
+            purges: watch::Sender::default(),
             proxies: watch::Sender::default(),
             namespaces: watch::Sender::default(),
             unlisted: watch::Sender::new(watches),
@@ -123,6 +130,23 @@ impl World {
     /// Tells of changes.
     pub(crate) fn revisions(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()
+    }
+
+    /// Tells of changes of purges and of their list.
+    pub(crate) fn purge_changes(&self) -> watch::Receiver<u64> {
+        self.purges.subscribe()
+    }
+
+    /// Every purge, in the order of namespace and name, and their list. Those of namespaces that could not be listed yet are
+    /// not among them.
+    pub(crate) fn purges(&self) -> (Vec<Arc<Stored<IsrPurge>>>, Option<PresentLog>) {
+        let state = self.state();
+        (state.purges.values().cloned().collect(), state.purge_log.clone())
+    }
+
+    /// Notes the list that was written, before the watch tells of it.
+    pub(crate) fn wrote_purge_log(&self, log: PresentLog) {
+        self.state().purge_log = Some(log);
     }
 
     /// Tells of the proxies.

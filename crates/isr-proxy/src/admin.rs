@@ -83,7 +83,7 @@ fn ready(proxy: &Proxy) -> Response<Body> {
     let why = if proxy.active.load().generation == 0 {
         "no route table yet\n"
     } else if !proxy.has_caught_up() {
-        "the log of invalidations is not read yet\n"
+        "what was invalidated meanwhile is not known yet\n"
     } else {
         "draining\n"
     };
@@ -100,6 +100,7 @@ fn config(proxy: &Proxy) -> Value {
         "routes": active.table.routes().count(),
         "rejected": rejected,
         "problems": active.problems,
+        "purges": proxy.purges.describe(),
     })
 }
 

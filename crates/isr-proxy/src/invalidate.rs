@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
-use http::{HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use isr_cache::{Mode, PREFIX_DEPTH, Pages, Realm, Selector, TierError, tags};
-use isr_routes::{Found, HostRoutes, Route, RouteTable, Target, group_path};
+use isr_cache::{Mode, Realm, Selector, TierError};
+use isr_routes::{Asker, HostRoutes, Route, RouteTable, Selected, Selection};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -98,7 +98,7 @@ pub(crate) async fn respond(
     let covered = covered(&active.table, listener, headers)?;
     let request = read(body).await?;
     let covered = narrowed(covered, &request.routes).map_err(|why| refused(&why))?;
-    let plan = plan(&active.table, listener, &covered, request).map_err(|why| refused(&why))?;
+    let plan = plan(&active.table, listener, &covered, &request).map_err(|why| refused(&why))?;
     let Plan { mode, groups, selectors } = &plan;
     // One for all of it: what begins after this is newer than all that is named.
     let epoch = proxy.pages.next_epoch().await.map_err(|error| unreachable(&error))?;
@@ -189,105 +189,32 @@ fn plan(
     table: &RouteTable,
     listener: &Listener<'_>,
     covered: &[Arc<Route>],
-    request: Request,
+    request: &Request,
 ) -> Result<Plan, String> {
     let Request { paths, prefixes, tags, hosts, everything, mode, .. } = request;
-    let items = paths.len() + prefixes.len() + tags.len() + hosts.len();
-    if items == 0 && !everything {
-        return Err("nothing is named: write paths, prefixes, tags, hosts, or everything: true".to_owned());
-    }
+    let selection = Selection { paths, prefixes, tags, hosts, everything: *everything };
+    let items = selection.len();
     if items > ITEMS_MOST {
         return Err(format!("{items} things are named and {ITEMS_MOST} may be: send several requests"));
     }
-    let own_host = match listener {
+    let site = match listener {
         Listener::Public(host) => Some(*host),
         Listener::Admin => None,
     };
-    let mode = if mode == Wish::Hard { Mode::Hard } else { Mode::Soft };
-    let mut plan = Plan { mode, groups: BTreeSet::new(), selectors: BTreeSet::new() };
-    for path in &paths {
-        plan.groups.insert(group(table, own_host, covered, path)?);
-    }
-    let mut pages = Vec::new();
-    for prefix in &prefixes {
-        pages.push(prefix_pages(own_host, prefix)?);
-    }
-    for tag in &tags {
-        if !tags::is_tag(tag) {
-            return Err(format!("a tag has 1 to {} bytes and no control characters", tags::TAG_LENGTH));
-        }
-        pages.push(Pages::Tag(tag.as_str().into()));
-    }
-    for host in &hosts {
-        let uri = Uri::default();
-        let target = Target::parse(host, &uri).map_err(|error| format!("`{host}` is no host: {error}"))?;
-        pages.push(Pages::Host(of_this_site(own_host, &target.host)?.into()));
-    }
-    if everything {
-        pages.push(match own_host {
-            Some(host) => Pages::Host(host.into()),
-            None => Pages::All,
-        });
-    }
-    for route in covered {
-        for pages in &pages {
-            plan.selectors.insert(Selector { realm: Realm::Route((*route.id).into()), pages: pages.clone() });
-        }
-    }
-    Ok(plan)
-}
-
-/// The group of one page.
-fn group(
-    table: &RouteTable,
-    own_host: Option<&str>,
-    covered: &[Arc<Route>],
-    path: &str,
-) -> Result<String, String> {
-    let uri: Uri = path.parse().map_err(|error| format!("`{path}` is no URL: {error}"))?;
-    if uri.host().is_none() && own_host.is_none() {
-        return Err(format!("`{path}` names no host: write the URL, as in https://shop.example.com{path}"));
-    }
-    let target =
-        Target::parse(own_host.unwrap_or_default(), &uri).map_err(|error| format!("`{path}`: {error}"))?;
-    of_this_site(own_host, &target.host)?;
-    match table.find(&target.host, &target.path) {
-        Found::Route { route, page } if covered.iter().any(|covered| covered.id == route.id) => {
-            Ok(route.group(&target.host, &page))
-        }
-        Found::Route { route, .. } => {
-            Err(format!("`{path}` is a page of {}, which has another token or is not among routes", route.id))
-        }
-        _ => Err(format!("`{path}` is no page of an IsrRoute")),
-    }
-}
-
-fn prefix_pages(own_host: Option<&str>, prefix: &str) -> Result<Pages, String> {
-    let uri: Uri = prefix.parse().map_err(|error| format!("`{prefix}` is no URL and no path: {error}"))?;
-    // A path alone has no host, and any will do to read it.
-    let target = Target::parse("any.example.com", &uri).map_err(|error| format!("`{prefix}`: {error}"))?;
-    let host = match (uri.host(), own_host) {
-        (Some(_), _) => Some(of_this_site(own_host, &target.host)?),
-        (None, own_host) => own_host,
+    let may_name = |route: &Route| {
+        let is_covered = covered.iter().any(|covered| covered.id == route.id);
+        is_covered.then_some(()).ok_or("has another token or is not among routes")
     };
-    let path = group_path(&target.path);
-    let path = path.trim_end_matches('/');
-    if path.matches('/').count() > PREFIX_DEPTH {
-        return Err(format!(
-            "`{prefix}` has more than {PREFIX_DEPTH} segments: name the pages, or a shorter prefix"
-        ));
+    let (Selected { groups, pages }, wrong) = selection.select(table, &Asker { site, may_name: &may_name });
+    if let Some(first) = wrong.into_iter().next() {
+        return Err(first.message);
     }
-    Ok(Pages::Prefix { host: host.map(Into::into), path: path.into() })
-}
-
-/// On the visitors' listener one site speaks of itself alone.
-fn of_this_site<'h>(own_host: Option<&str>, host: &'h str) -> Result<&'h str, String> {
-    match own_host {
-        Some(own) if own != host => {
-            Err(format!("{host} is another host than {own}, where the request was sent"))
-        }
-        _ => Ok(host),
-    }
+    let mode = if *mode == Wish::Hard { Mode::Hard } else { Mode::Soft };
+    let of_route = |route: &Arc<Route>| {
+        let realm = Realm::Route((*route.id).into());
+        pages.iter().map(move |pages| Selector { realm: realm.clone(), pages: pages.clone() })
+    };
+    Ok(Plan { mode, groups, selectors: covered.iter().flat_map(of_route).collect() })
 }
 
 fn refused(why: &str) -> Problem {

@@ -10,8 +10,8 @@
 //!
 //! What to do is decided by `isr-cache` and `isr-routes`, which know neither sockets nor clocks; this crate asks them and
 //! does as they say. A [`render`] is a task of its own that no visitor's connection can stall or cancel; [`judge`] says
-//! what its answer means, [`page`] makes a stored response of it. [`source`] follows the manifests, [`admin`] tells people
-//! what is going on.
+//! what its answer means, [`page`] makes a stored response of it. [`source`] follows the manifests, [`purges`]
+//! carries out what is purged by resource, [`admin`] tells people what is going on.
 //!
 //! **Invariant: the cache never costs a response.** When storing, compressing or counting fails, the visitor gets the
 //! same bytes, and only their freshness may suffer.
@@ -41,11 +41,13 @@ mod page;
 mod pages;
 mod pass;
 mod problem;
+mod purges;
 mod render;
 mod respond;
 mod slots;
 mod source;
 mod state;
+mod state_file;
 mod tls;
 mod tunnel;
 mod upstream;
@@ -141,6 +143,7 @@ impl Server {
         // These end with the process: health is asked for, and certificates may change, until the last moment.
         tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
         tokio::spawn(source.follow(Arc::clone(&proxy)));
+        tokio::spawn(purges::follow(Arc::clone(&proxy)));
         let following = Arc::clone(&proxy);
         let following = tokio::spawn(async move { following.pages.follow(&following.clock).await });
         let mut listeners = tokio::task::JoinSet::new();

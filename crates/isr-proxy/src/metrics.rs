@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) generation: Gauge,
     pub(crate) routes: Gauge,
     pub(crate) problems: Gauge,
+    pub(crate) purges_pending: Gauge,
     set_cookie_dropped: Family<RouteLabel, Counter>,
     cache_bytes: Gauge,
     cache_capacity: Gauge,
@@ -123,6 +124,8 @@ impl Metrics {
         let routes = metric(&mut registry, "config_routes", "Routes in force");
         let problems =
             metric(&mut registry, "config_problems", "Problems in the manifests, errors and warnings");
+        let purges_pending =
+            metric(&mut registry, "purges_pending", "Published purges that are not carried out here yet");
         let set_cookie_dropped = metric(
             &mut registry,
             "set_cookie_dropped",
@@ -154,6 +157,7 @@ impl Metrics {
             generation,
             routes,
             problems,
+            purges_pending,
             set_cookie_dropped,
             cache_bytes,
             cache_capacity,

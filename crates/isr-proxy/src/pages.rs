@@ -13,8 +13,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use isr_cache::{
-    BoxFuture, Epoch, Epochs, Group, Invalidation, Invalidations, Mode, Reach, Selector, StoredResponse,
-    Tier, TierError, Timestamp, TooManyMarks, Watermark,
+    BoxFuture, Epoch, Epochs, Group, Invalidation, Invalidations, Mode, Pages as Covered, Reach, Realm,
+    Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks, Watermark,
 };
 use isr_routes::Route;
 use isr_store::{Disk, DiskUsage, Followed, Front, Groups, Memory, Shared, SharedError, Usage};
@@ -261,6 +261,26 @@ impl Pages {
         }
     }
 
+    /// The epoch of a published purge: `begun` if it was begun before, else a new one that all replicas share.
+    ///
+    /// # Errors
+    ///
+    /// When there are others and they cannot be asked.
+    pub(crate) async fn purge_epoch(
+        &self,
+        begun: Option<Epoch>,
+        list: &str,
+        number: u64,
+    ) -> Result<Epoch, TierError> {
+        let epoch = match (begun, &self.replicas) {
+            (Some(begun), _) => begun,
+            (None, None) => return Ok(self.epochs.advance()),
+            (None, Some(replicas)) => replicas.shared.purge_epoch(list, number).await?,
+        };
+        self.epochs.raise(epoch);
+        Ok(epoch)
+    }
+
     /// Invalidates what began before `epoch` of a group. Everybody here knows of it when this returns; everybody else, and
     /// whoever starts anew, when the future has ended.
     pub(crate) fn invalidate_group(&self, name: &str, mode: Mode, epoch: Epoch) -> Certain {
@@ -279,6 +299,13 @@ impl Pages {
         let bytes = selector.to_bytes();
         self.invalidations.note(&bytes, mode, epoch)?;
         Ok(self.tell(Invalidation { reach: Reach::Selected(bytes.into()), mode, epoch }))
+    }
+
+    /// Invalidates what a selector covers, or everything if there is no room to keep it apart: this one is not refused.
+    pub(crate) fn invalidate_in_any_case(&self, selector: &Selector, mode: Mode, epoch: Epoch) -> Certain {
+        let bytes = selector.to_bytes();
+        self.invalidations.note_or_cover_all(&bytes, mode, epoch);
+        self.tell(Invalidation { reach: Reach::Selected(bytes.into()), mode, epoch })
     }
 
     /// Invalidates a group of which a visitor has changed something, who does not wait until everybody knows.
@@ -321,6 +348,26 @@ impl Pages {
     /// What the memory holds.
     pub(crate) fn usage(&self) -> Usage {
         self.memory.usage()
+    }
+
+    /// Whether there is a store that other replicas have pages in.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.replicas.is_some()
+    }
+
+    /// Whether nothing is in memory and on the disk.
+    pub(crate) fn are_empty(&self) -> bool {
+        self.memory.usage().entries == 0 && self.disk.as_ref().is_none_or(|disk| disk.usage().entries == 0)
+    }
+
+    /// Takes everything that is held here for stale: invalidations of it may have been missed.
+    pub(crate) fn doubt_all(&self, epoch: Epoch) -> Certain {
+        self.epochs.raise(epoch);
+        let everything = Selector { realm: Realm::Installation, pages: Covered::All }.to_bytes();
+        let reach = Reach::Selected(everything.into());
+        let invalidation = Invalidation { reach, mode: Mode::Soft, epoch };
+        let on_disk = (!self.are_empty()).then(|| self.take_note(invalidation, false)).flatten();
+        on_disk.unwrap_or_else(|| Box::pin(async { Ok(()) }))
     }
 
     /// Whether everything is known here that other replicas have invalidated before the start.

@@ -11,15 +11,16 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
 use crate::clock::Clock;
-use crate::config::{Config, Scheme};
+use crate::config::{Config, Routes, Scheme};
 use crate::entries::Entries;
 use crate::metrics::Metrics;
 use crate::origin_governed;
 use crate::pages::Pages;
+use crate::purges::Purges;
 use crate::slots::Slots;
 use crate::upstream::Upstream;
 
-/// How long a start waits for the log of invalidations. Pages are worth having without it.
+/// How long a start waits for the invalidations before it. Pages are worth having without them.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The state of the data plane.
@@ -29,6 +30,7 @@ pub(crate) struct Proxy {
     /// The routes in force. Swapped whole; a request keeps the one it began with.
     pub(crate) active: ArcSwap<Active>,
     pub(crate) pages: Arc<Pages>,
+    pub(crate) purges: Purges,
     /// When it began.
     pub(crate) started: Timestamp,
     pub(crate) entries: Entries,
@@ -72,6 +74,7 @@ impl Proxy {
             started,
             active: ArcSwap::from_pointee(Active::none()),
             pages: Arc::new(Pages::new(&config, started)?),
+            purges: Purges::new(matches!(config.routes, Routes::Kubernetes(_))),
             entries: Entries::new(),
             upstream: Upstream::new(limits),
             slots: Slots::new(limits),
@@ -87,8 +90,9 @@ impl Proxy {
         *self.draining.borrow() == Draining::No && self.active.load().generation > 0 && self.has_caught_up()
     }
 
-    /// Whether it knows what the other replicas have invalidated, or has waited for that long enough.
+    /// Whether it knows what was invalidated while it was away, or has waited for that long enough.
     pub(crate) fn has_caught_up(&self) -> bool {
-        self.pages.have_caught_up() || self.clock.now().since(self.started) > CATCH_UP_WITHIN
+        (self.pages.have_caught_up() && self.purges.have_caught_up())
+            || self.clock.now().since(self.started) > CATCH_UP_WITHIN
     }
 }

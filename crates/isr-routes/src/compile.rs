@@ -1,6 +1,7 @@
 //! `IsrRoute`s and what they refer to, compiled into a table and reports.
 
 mod duration;
+mod purge;
 mod reference;
 mod rules;
 
@@ -16,6 +17,7 @@ use crate::route::{Backend, Route};
 use crate::table::RouteTable;
 
 pub use duration::gep_2257 as parse_duration;
+pub use purge::{compile_purge, time_to_live};
 
 /// What depends on the installation rather than on the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +131,11 @@ impl Report {
 
     fn warn(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.add(Severity::Warning, Condition::Accepted, reason::ACCEPTED, field.into(), message.into());
+    }
+
+    /// About something that is not there, however bad that is.
+    fn missing(&mut self, severity: Severity, field: impl Into<String>, message: impl Into<String>) {
+        self.add(severity, Condition::Accepted, reason::INVALID, field.into(), message.into());
     }
 
     fn unresolved(&mut self, reason: &'static str, field: impl Into<String>, message: impl Into<String>) {

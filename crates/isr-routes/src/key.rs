@@ -55,7 +55,7 @@ pub struct RenderTarget {
 }
 
 /// The path by which a group is named: the loosest spelling of a page's path.
-pub fn group_path(page: &str) -> Cow<'_, str> {
+pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
     loosest(page)
 }
 

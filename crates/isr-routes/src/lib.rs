@@ -9,6 +9,9 @@
 //!   [`RouteTable::find`] names the route that answers it, [`Route::write_key`] names the page. These three run on every
 //!   request: they borrow, and allocate nothing for a page whose spelling is already normal.
 //!
+//! A third one is answered beside them: which pages does a purge mean ([`compile_purge()`], [`Selection`])? [`snapshot`] and
+//! [`purges`] are the forms in which tables and purges travel to the proxies.
+//!
 //! Start reading at [`Target`], then `table` (hosts, wildcards, pass-through), `matching` (the trie of one host), `key`
 //! (the identity of a page), `preset` (what is known about frameworks, as data), and `compile` (who wins, what is
 //! reported). `manifest` reads the same objects from YAML text with line numbers; `explain` says in words why a URL is
@@ -23,9 +26,11 @@ pub mod manifest;
 mod matching;
 mod path;
 mod preset;
+pub mod purges;
 mod references;
 mod report;
 mod route;
+mod selection;
 pub mod snapshot;
 mod table;
 mod target;
@@ -33,14 +38,15 @@ mod target;
 mod testing;
 mod token;
 
-pub use compile::{Backends, Compiled, Options, compile, parse_duration};
+pub use compile::{Backends, Compiled, Options, compile, compile_purge, parse_duration, time_to_live};
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
-pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key, group_path};
+pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
 pub use path::PathPattern;
 pub use preset::{Companion, OwnCache, Preset, PresetHeader};
 pub use references::{References, Secret, Service};
 pub use report::{Condition, ObjectRef, Problem, Report, Severity};
 pub use route::{Backend, BypassRule, DRAFT_COOKIE, Route};
+pub use selection::{Asker, Meaningless, Selected, Selection};
 pub use table::{Found, HostRoutes, RouteTable};
 pub use target::{BadTarget, Target};
 pub use token::{OriginToken, Tokens};

@@ -1,6 +1,6 @@
 //! Manifests: YAML text to objects, with line numbers.
 //!
-//! The same manifests as in a cluster are read: `IsrRoute`, `Secret` and `Service`, several to a file or in a `List`.
+//! The same manifests as in a cluster are read: `IsrRoute`, `IsrPurge`, `Secret` and `Service`, several to a file or in a `List`.
 //! Reading never fails as a whole. An object with a mistake is left out and the mistake is reported where it stands;
 //! only text that is not YAML is marked as fatal, because nobody knows what it was meant to hold.
 
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use isr_api::IsrRoute;
+use isr_api::{IsrPurge, IsrRoute};
 
 pub use object::Body;
 
@@ -66,6 +66,8 @@ pub struct Diagnostic {
 pub struct Manifests {
     /// All routes, in the order of the files.
     pub routes: Vec<IsrRoute>,
+    /// All purges. They are carried out in a cluster alone.
+    pub purges: Vec<IsrPurge>,
     /// All Secrets and Services.
     pub references: References,
     /// The problems of all files, including objects that are defined twice.
@@ -174,6 +176,7 @@ impl Manifests {
         let key = (object.namespace.clone(), object.name.clone());
         match body {
             Body::Route(route) => self.routes.push(*route),
+            Body::Purge(purge) => self.purges.push(*purge),
             Body::Secret(secret) => {
                 self.references.secrets.insert(key, secret);
             }

@@ -5,7 +5,7 @@ use std::fmt;
 /// The name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
-    /// `IsrRoute`, `Secret` or `Service`.
+    /// `IsrRoute`, `IsrPurge`, `Secret` or `Service`.
     pub kind: String,
     /// Its namespace.
     pub namespace: String,
@@ -13,12 +13,12 @@ pub struct ObjectRef {
     pub name: String,
 }
 
-/// What became of one `IsrRoute`.
+/// What became of one `IsrRoute` or `IsrPurge`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The route.
+    /// The object.
     pub object: ObjectRef,
-    /// Whether the route is in the table, for at least one of its hostnames.
+    /// Whether the route is in the table, for at least one of its hostnames; whether the purge can be carried out.
     pub accepted: bool,
     /// Everything that is wrong with it. An accepted route may have problems too: a conflict on one of its hostnames, a
     /// token that cannot be read, a backend without an address.

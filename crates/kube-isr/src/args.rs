@@ -89,7 +89,7 @@ Exit code: 0 if everything that the manifests ask for would be in force, 1 if no
 Example:
   $ kube-isr explain http://shop.example.com/blog-posts/1 --routes routes/ -H 'RSC: 1'")]
     Explain(ExplainArgs),
-    /// Print the CustomResourceDefinition of IsrRoute
+    /// Print the CustomResourceDefinitions of IsrRoute and IsrPurge
     #[command(after_help = "\
 Example:
   $ kube-isr crd | kubectl apply --server-side -f -")]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use isr_routes::manifest::{Diagnostic, Manifests};
-use isr_routes::{Options, Severity, compile};
+use isr_routes::{Options, Severity, compile, compile_purge};
 use serde_json::{Value, json};
 
 use crate::args::{CheckArgs, Output};
@@ -37,6 +37,9 @@ impl Findings {
         let mut problems = manifests.fatal.clone();
         problems.extend_from_slice(&manifests.problems);
         problems.extend(manifests.diagnose(&compiled.reports));
+        // A purge may mean routes that are not among these manifests.
+        let purge = |purge| compile_purge(purge, &compiled.table, Severity::Warning).0;
+        problems.extend(manifests.diagnose(&manifests.purges.iter().map(purge).collect::<Vec<_>>()));
         problems.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
         Self { problems, routes_in_force: compiled.table.routes().count() }
     }

@@ -7,7 +7,8 @@ fn pod(number: u8) -> Pod {
 }
 
 fn answer(generation: u64) -> Answer {
-    Answer { generation, digest: format!("table-{generation}"), rejected: Vec::new() }
+    let digest = format!("table-{generation}");
+    Answer { generation, digest, rejected: Vec::new(), purges: Purged::default() }
 }
 
 fn answers(answers: impl IntoIterator<Item = Result<Answer, String>>) -> Answers {

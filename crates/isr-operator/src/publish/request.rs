@@ -62,7 +62,7 @@ impl PublishError {
 
 impl Context {
     /// A request that changes something: only while this process leads, and not for longer than it should take.
-    pub(super) async fn write<T>(
+    pub(crate) async fn write<T>(
         &self,
         what: String,
         request: impl Future<Output = kube::Result<T>>,
@@ -74,7 +74,7 @@ impl Context {
     }
 
     /// A request that changes nothing.
-    pub(super) async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         what: String,
         request: impl Future<Output = kube::Result<T>>,

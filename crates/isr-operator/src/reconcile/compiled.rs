@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use isr_api::{IsrRoute, reason};
 use isr_routes::snapshot::{self, Salt, Snapshot};
-use isr_routes::{Condition, ObjectRef, Options, Problem, References, Report, Severity};
+use isr_routes::{Condition, ObjectRef, Options, Problem, References, Report, RouteTable, Severity};
 
 use crate::object::Unreadable;
 use crate::world::Known;
@@ -15,7 +15,7 @@ pub(super) fn compile(
     references: &References,
     options: &Options,
     salt: &Salt,
-) -> (Vec<Known>, Vec<Report>, Snapshot) {
+) -> (Vec<Known>, Vec<Report>, Snapshot, RouteTable) {
     let readable: Vec<Arc<IsrRoute>> = routes
         .iter()
         .filter(|known| known.unreadable.is_none())
@@ -23,15 +23,15 @@ pub(super) fn compile(
         .collect();
     let compiled = isr_routes::compile(&readable, references, options);
     let snapshot = snapshot::write(&compiled.table, options.shared_hosts, salt);
-    let mut compiled = compiled.reports.into_iter();
+    let mut of_readable = compiled.reports.into_iter();
     let reports = routes
         .iter()
         .filter_map(|known| match &known.unreadable {
             Some(unreadable) => Some(report(&known.object, unreadable)),
-            None => compiled.next(),
+            None => of_readable.next(),
         })
         .collect();
-    (routes, reports, snapshot)
+    (routes, reports, snapshot, compiled.table)
 }
 
 /// What there is to say about a route that does not parse.

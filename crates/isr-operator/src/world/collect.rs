@@ -3,23 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use isr_api::{IsrRoute, IsrRouteSpec};
+use isr_api::{IsrPurge, IsrRoute, IsrRouteSpec};
 use isr_routes::Service as Target;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use kube::api::PartialObjectMeta;
 
-use super::published::{PresentIndex, PresentShard, Published, is_older};
+use super::published::{PresentIndex, PresentLog, PresentShard, Published, is_older};
 use super::{Key, Known, State, World};
 use crate::follow::{Collect, key};
-use crate::object::{RouteObject, Unreadable};
+use crate::object::{Stored, Unreadable};
 
-impl Collect<RouteObject> for World {
-    fn apply(&self, object: RouteObject) {
+impl Collect<Stored<IsrRoute>> for World {
+    fn apply(&self, object: Stored<IsrRoute>) {
         let key = key(&object);
-        let RouteObject { route, unreadable } = object;
-        let known = Known { object: Arc::new(route), unreadable: unreadable.map(Arc::new) };
+        let Stored { object, unreadable } = object;
+        let known = Known { object: Arc::new(object), unreadable: unreadable.map(Arc::new) };
         let mut state = self.state();
         let before = state.routes.get(&key);
         let same_meaning = before.is_some_and(|before| before.means(&known));
@@ -50,6 +50,25 @@ impl Collect<RouteObject> for World {
 
     fn keep_only(&self, namespace: Option<&str>, listed: &BTreeSet<Key>) {
         self.change(|state| retain(&mut state.routes, namespace, listed));
+    }
+}
+
+impl Collect<Stored<IsrPurge>> for World {
+    fn apply(&self, object: Stored<IsrPurge>) {
+        let key = key(&object);
+        self.change_purges(|state| {
+            let version = |purge: &Stored<IsrPurge>| purge.object.metadata.resource_version.clone();
+            let before = state.purges.insert(key, Arc::new(object.clone()));
+            before.is_none_or(|before| version(&before) != version(&object))
+        });
+    }
+
+    fn remove(&self, key: &Key) {
+        self.change_purges(|state| state.purges.remove(key).is_some());
+    }
+
+    fn keep_only(&self, namespace: Option<&str>, listed: &BTreeSet<Key>) {
+        self.change_purges(|state| retain(&mut state.purges, namespace, listed));
     }
 }
 
@@ -110,6 +129,8 @@ impl Collect<ConfigMap> for World {
         if name == self.names.index() {
             let present = PresentIndex::of(&object);
             self.change_published(|published| published.see_index(present));
+        } else if name == self.names.purges() {
+            self.see_purge_log(Some(PresentLog::of(&object)));
         } else {
             let present = PresentShard::of(&object);
             self.change_published(|published| published.see_shard(name, present));
@@ -117,6 +138,9 @@ impl Collect<ConfigMap> for World {
     }
 
     fn remove(&self, (_, name): &Key) {
+        if *name == self.names.purges() {
+            return self.see_purge_log(None);
+        }
         let is_index = *name == self.names.index();
         self.change_published(|published| {
             if is_index { published.index.take().is_some() } else { published.shards.remove(name).is_some() }
@@ -125,6 +149,9 @@ impl Collect<ConfigMap> for World {
 
     fn keep_only(&self, _: Option<&str>, listed: &BTreeSet<Key>) {
         let is_listed = |name: &str| listed.contains(&(self.names.namespace.clone(), name.to_owned()));
+        if !is_listed(&self.names.purges()) {
+            self.see_purge_log(None);
+        }
         self.change_published(|published| {
             let before = published.shards.len();
             published.shards.retain(|name, _| is_listed(name));
@@ -199,6 +226,27 @@ impl World {
         if change(&mut self.state()) {
             self.revision.send_modify(|revision| revision.meaning += 1);
         }
+    }
+
+    fn change_purges(&self, change: impl FnOnce(&mut State) -> bool) {
+        if change(&mut self.state()) {
+            self.purges.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Takes in what a watch says of the list of purges. The watch may be behind what was written since.
+    fn see_purge_log(&self, seen: Option<PresentLog>) {
+        self.change_purges(|state| {
+            let (known, new) = (state.purge_log.as_ref(), seen.as_ref());
+            if let (Some(known), Some(new)) = (known, new)
+                && is_older(&new.resource_version, &known.resource_version)
+            {
+                return false;
+            }
+            let changed = known != new;
+            state.purge_log = seen;
+            changed
+        });
     }
 
     fn change_published(&self, change: impl FnOnce(&mut Published) -> bool) {

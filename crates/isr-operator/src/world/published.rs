@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use isr_routes::purges::{BadLog, PurgeLog};
 use isr_routes::snapshot::{BadIndex, Fingerprint, Index, fingerprints, shard_name};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
@@ -11,6 +12,20 @@ use kube::ResourceExt;
 pub(crate) const INDEX_KEY: &str = "index.json";
 /// The data key of a shard.
 pub(crate) const SHARD_KEY: &str = "routes.json";
+
+/// The data key of the list of purges.
+pub(crate) const PURGES_KEY: &str = "purges.json";
+
+/// The list of purges as it is in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PresentLog {
+    /// What a write has to name, so that it overwrites nothing that it has not seen.
+    pub(crate) resource_version: String,
+    /// What it says; `None` if somebody changed it, so that it makes no sense.
+    pub(crate) content: Option<PurgeLog>,
+    /// A newer version of the operator wrote it.
+    pub(crate) is_newer: bool,
+}
 
 /// The ConfigMaps of the installation's table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +86,18 @@ impl PresentIndex {
             }
         };
         Self { resource_version: object.resource_version().unwrap_or_default(), content }
+    }
+}
+
+impl PresentLog {
+    pub(crate) fn of(object: &ConfigMap) -> Self {
+        let text = object.data.as_ref().and_then(|data| data.get(PURGES_KEY)).map_or("", String::as_str);
+        let parsed = PurgeLog::parse(text.as_bytes());
+        Self {
+            resource_version: object.resource_version().unwrap_or_default(),
+            is_newer: matches!(parsed, Err(BadLog::Newer { .. })),
+            content: parsed.ok(),
+        }
     }
 }
 

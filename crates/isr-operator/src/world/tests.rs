@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::follow::Collect;
-use crate::object::RouteObject;
+use crate::object::Stored;
 
 fn world() -> World {
     let names = Names { namespace: "kube-isr-system".into(), installation: "kube-isr".into() };
@@ -32,7 +32,7 @@ fn object<K: serde::de::DeserializeOwned>(namespace: &str, name: &str, fields: &
     serde_json::from_value(object).expect("an object")
 }
 
-fn route(name: &str, fields: &Value) -> RouteObject {
+fn route(name: &str, fields: &Value) -> Stored<IsrRoute> {
     let mut all = json!({
         "spec": {
             "hostnames": ["shop.example.com"],
@@ -78,7 +78,7 @@ fn a_route_counts_when_it_means_something_else_and_its_versions_count_apart() {
     assert_eq!(revision(&world).meaning, 3);
     world.apply(route("blog", &json!({ "spec": { "path": 5 } })));
     assert_eq!(revision(&world).meaning, 4);
-    Collect::<RouteObject>::remove(&world, &key("shop", "blog"));
+    Collect::<Stored<IsrRoute>>::remove(&world, &key("shop", "blog"));
     assert_eq!(revision(&world).meaning, 5);
 }
 
@@ -120,11 +120,11 @@ fn what_a_list_leaves_out_is_gone_within_the_namespace_of_the_list() {
     let world = world();
     world.apply(route("blog", &json!({})));
     world.apply(route("home", &json!({})));
-    Collect::<RouteObject>::keep_only(&world, Some("other"), &BTreeSet::new());
+    Collect::<Stored<IsrRoute>>::keep_only(&world, Some("other"), &BTreeSet::new());
     assert_eq!(world.view().routes.len(), 2);
-    Collect::<RouteObject>::keep_only(&world, Some("shop"), &keys([("shop", "home")]));
+    Collect::<Stored<IsrRoute>>::keep_only(&world, Some("shop"), &keys([("shop", "home")]));
     assert_eq!(world.view().routes.len(), 1);
-    Collect::<RouteObject>::keep_only(&world, None, &BTreeSet::new());
+    Collect::<Stored<IsrRoute>>::keep_only(&world, None, &BTreeSet::new());
     assert_eq!(world.view().routes.len(), 0);
 }
 

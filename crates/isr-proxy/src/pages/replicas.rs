@@ -9,10 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use isr_cache::{
-    BoxFuture, Epoch, Invalidation, Mode, Pages as Covered, Reach, Realm, Selector, Tier as _, TierError,
-    Timestamp,
-};
+use isr_cache::{BoxFuture, Epoch, Invalidation, Reach, Tier as _, TierError, Timestamp};
 use isr_store::{Followed, REPLICA_GONE_AFTER, Replica, Shared, SharedUsage};
 use tokio::time::Instant;
 
@@ -193,7 +190,7 @@ impl Pages {
             Some(known) if known.data_set == data_set => known.position,
             Some(_) if !was_sure => {
                 // The server has lost its data, and with them what this replica has not read.
-                self.doubt_all(shared.next_epoch().await?);
+                drop(self.doubt_all(shared.next_epoch().await?));
                 Epoch(0)
             }
             // What is in the shared tier may be older than entries that were never read here: from the beginning.
@@ -210,7 +207,7 @@ impl Pages {
                 tracing::warn!(
                     "the log of invalidations is no longer whole: everything stored is taken for stale"
                 );
-                self.doubt_all(shared.next_epoch().await?);
+                drop(self.doubt_all(shared.next_epoch().await?));
             }
             let mut written = Vec::new();
             for entry in news.entries {
@@ -259,17 +256,5 @@ impl Pages {
             Reach::Selected(selector) => self.invalidations.note_or_cover_all(selector, *mode, *epoch),
         }
         self.disk.as_ref().map(|disk| disk.invalidate(invalidation))
-    }
-
-    /// Takes everything that is held for stale: invalidations of it may have been missed.
-    fn doubt_all(&self, epoch: Epoch) {
-        self.epochs.raise(epoch);
-        let is_empty = self.memory.usage().entries == 0
-            && self.disk.as_ref().is_none_or(|disk| disk.usage().entries == 0);
-        if !is_empty {
-            let everything = Selector { realm: Realm::Installation, pages: Covered::All }.to_bytes();
-            let reach = Reach::Selected(everything.into());
-            drop(self.take_note(Invalidation { reach, mode: Mode::Soft, epoch }, false));
-        }
     }
 }

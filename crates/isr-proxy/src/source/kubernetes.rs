@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use isr_routes::OriginToken;
+use isr_routes::purges::PurgeLog;
 use isr_routes::snapshot::{Missing, Rejected};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::utils::Backoff;
@@ -28,6 +29,9 @@ use crate::state::Proxy;
 
 /// The label that the published ConfigMaps of an installation carry, with its name as value.
 const LABEL: &str = "kube-isr.dev/routes";
+
+/// The data key of the list of purges.
+const PURGES_KEY: &str = "purges.json";
 
 /// How long to wait before asking again for what an index names and is not there. The operator writes the index last,
 /// so this is for a Secret that was not yet visible, or for a person who deleted something.
@@ -61,6 +65,8 @@ pub(crate) struct Kubernetes {
     namespace: String,
     /// The name of the index; those of the other objects begin with the same word.
     index: String,
+    /// The name of the list of purges.
+    purges: String,
     secret: String,
     label: String,
     state_dir: Option<PathBuf>,
@@ -82,6 +88,7 @@ impl Kubernetes {
             client: Client::try_from(cluster)?,
             namespace,
             index: format!("{}-routes", at.installation),
+            purges: format!("{}-purges", at.installation),
             secret: format!("{}-origin-tokens", at.installation),
             label: format!("{LABEL}={}", at.installation),
             state_dir: state_dir.map(Path::to_owned),
@@ -98,7 +105,7 @@ impl Kubernetes {
             Ok(Some(saved)) => saved,
             Ok(None) => return,
             Err(error) => {
-                tracing::error!("{error}");
+                tracing::error!("{error}: there is no last good table until the API server gives one");
                 return;
             }
         };
@@ -138,7 +145,7 @@ impl Kubernetes {
             let Some(chunk) = chunk else { return };
             for event in chunk {
                 match event {
-                    Ok(event) => self.observe(event, &mut listing),
+                    Ok(event) => self.observe(&proxy, event, &mut listing),
                     Err(error) => {
                         let message = watch_failed(&self.label, &self.namespace, &error);
                         self.complain(&proxy, "failure", message);
@@ -150,7 +157,7 @@ impl Kubernetes {
         }
     }
 
-    fn observe(&mut self, event: Event<ConfigMap>, listing: &mut Option<Vec<ConfigMap>>) {
+    fn observe(&mut self, proxy: &Proxy, event: Event<ConfigMap>, listing: &mut Option<Vec<ConfigMap>>) {
         match event {
             Event::Init => *listing = Some(Vec::new()),
             Event::InitApply(object) => listing.get_or_insert_default().push(object),
@@ -161,13 +168,14 @@ impl Kubernetes {
                 let gone: Vec<String> =
                     self.published.objects().filter(|name| !is_listed(name)).cloned().collect();
                 for object in listed {
-                    self.learn(object);
+                    self.learn(proxy, object);
                 }
+                proxy.purges.see_nothing();
                 for name in gone {
                     self.published.gone(&name);
                 }
             }
-            Event::Apply(object) => self.learn(object),
+            Event::Apply(object) => self.learn(proxy, object),
             Event::Delete(object) => {
                 let name = object.metadata.name.unwrap_or_default();
                 if name == self.index {
@@ -178,7 +186,7 @@ impl Kubernetes {
         }
     }
 
-    fn learn(&mut self, object: ConfigMap) {
+    fn learn(&mut self, proxy: &Proxy, object: ConfigMap) {
         let name = object.metadata.name.unwrap_or_default();
         let mut data = object.data.unwrap_or_default();
         if name == self.index {
@@ -188,6 +196,12 @@ impl Kubernetes {
                     "ConfigMap {}/{name}: {error}; the last good table stays in force",
                     self.namespace
                 );
+            }
+        } else if name == self.purges {
+            let purges = data.remove(PURGES_KEY).unwrap_or_default();
+            match PurgeLog::parse(purges.as_bytes()) {
+                Ok(log) => proxy.purges.see(log),
+                Err(error) => tracing::error!("ConfigMap {}/{name}: {error}", self.namespace),
             }
         } else if let Some(shard) = data.remove(SHARD_KEY) {
             self.published.shard(name, &shard);

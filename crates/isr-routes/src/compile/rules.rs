@@ -216,13 +216,13 @@ fn tags(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {
     spec.tags.clone()
 }
 
-fn limit<T>(items: &[T], most: usize, field: &str, what: &str, report: &mut Report) {
+pub(super) fn limit<T>(items: &[T], most: usize, field: &str, what: &str, report: &mut Report) {
     if items.len() > most {
         report.invalid(field, format!("lists {} {what}: write {most} at most", items.len()));
     }
 }
 
 /// What is wrong with a name that the definition of the resource does not let be this long.
-fn too_long(name: &str, most: usize) -> Option<String> {
+pub(super) fn too_long(name: &str, most: usize) -> Option<String> {
     (name.chars().count() > most).then(|| format!("is longer than {most} characters: write a shorter name"))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isr_api::IsrRoute;
+use isr_api::{IsrPurge, IsrRoute};
 use k8s_openapi::ByteString;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::report::{ObjectRef, Severity};
 pub enum Body {
     /// An `IsrRoute`.
     Route(Box<IsrRoute>),
+    /// An `IsrPurge`.
+    Purge(Box<IsrPurge>),
     /// A `v1` Secret.
     Secret(Secret),
     /// A `v1` Service.
@@ -44,7 +46,7 @@ pub(super) fn read(file: &Arc<str>, node: &Node, found: &mut File) {
                 }
             }
         }
-        (isr_api::API_VERSION, isr_api::KIND) | ("v1", "Secret" | "Service") => {
+        (isr_api::API_VERSION, isr_api::KIND | isr_api::PURGE_KIND) | ("v1", "Secret" | "Service") => {
             if let Some(object) = reader.name(node) {
                 reader.object = Some(object);
                 reader.body(node);
@@ -57,7 +59,7 @@ pub(super) fn read(file: &Arc<str>, node: &Node, found: &mut File) {
                 format!("is missing: write apiVersion: {} and kind: {}", isr_api::API_VERSION, isr_api::KIND),
             );
         }
-        (other, isr_api::KIND) => {
+        (other, isr_api::KIND | isr_api::PURGE_KIND) => {
             reader.error("apiVersion", format!("`{other}` is not known: write {}", isr_api::API_VERSION));
         }
         (other, "Secret" | "Service") => {
@@ -91,7 +93,10 @@ impl Reader<'_> {
         let metadata = node.get("metadata");
         let text = |name| metadata.and_then(|metadata| metadata.get(name)).and_then(Node::text);
         let namespace = text("namespace").unwrap_or("default");
-        let Some(name) = text("name") else {
+        // A purge is made anew each time: its name may be left to the API server.
+        let generated = (self.kind == isr_api::PURGE_KIND).then(|| text("generateName")).flatten();
+        let generated = generated.map(|name| name.trim_end_matches('-'));
+        let Some(name) = text("name").or(generated) else {
             self.error(
                 "metadata.name",
                 format!("of this {} is missing: write metadata: {{name: blog-posts}}", self.kind),
@@ -117,6 +122,7 @@ impl Reader<'_> {
         let body = match self.kind {
             "Secret" => self.secret(node, json).map(Body::Secret),
             "Service" => self.service(json).map(Body::Service),
+            isr_api::PURGE_KIND => self.typed::<IsrPurge>(json).map(|purge| Body::Purge(Box::new(purge))),
             _ => self.typed::<IsrRoute>(json).map(|route| Body::Route(Box::new(route))),
         };
         if let (Some(body), Some(object)) = (body, self.object.clone()) {
@@ -162,6 +168,7 @@ impl Reader<'_> {
         if let Some(name) = error.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             let field = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
             let example = match name {
+                "spec" if self.kind == isr_api::PURGE_KIND => "spec: {everything: true}".into(),
                 "spec" => "spec: with hostnames, path and backendRef".into(),
                 "hostnames" => "hostnames: [shop.example.com]".into(),
                 "path" => "path: /blog-posts/[slug]".into(),

@@ -7,9 +7,10 @@ use serde_json::Value;
 /// Of Secrets and Services only what kube-isr reads is listed; these fields are what their authors mean here.
 pub(super) fn known_fields(kind: &str, path: &str) -> Vec<String> {
     let fixed: &[&str] = match (kind, path) {
-        (isr_api::KIND, "") => &["apiVersion", "kind", "metadata", "spec", "status"],
+        (isr_api::KIND | isr_api::PURGE_KIND, "") => &["apiVersion", "kind", "metadata", "spec", "status"],
+        (isr_api::PURGE_KIND, "metadata") => &["name", "generateName", "namespace", "labels", "annotations"],
         (_, "metadata") => &["name", "namespace", "labels", "annotations"],
-        (isr_api::KIND, _) => return fields_of_route(path).unwrap_or_default(),
+        (isr_api::KIND | isr_api::PURGE_KIND, _) => return fields_of(kind, path).unwrap_or_default(),
         ("Secret", "") => &["apiVersion", "kind", "metadata", "type", "stringData", "data", "immutable"],
         ("Service", "") => &["apiVersion", "kind", "metadata", "spec"],
         ("Service", "spec") => &["type", "externalName", "ports", "selector"],
@@ -34,8 +35,10 @@ pub(super) fn closest<'c>(word: &str, candidates: &'c [String]) -> Option<&'c st
         .map(|(_, candidate)| candidate)
 }
 
-fn fields_of_route(path: &str) -> Option<Vec<String>> {
-    let crd = serde_json::to_value(isr_api::crd()).ok()?;
+fn fields_of(kind: &str, path: &str) -> Option<Vec<String>> {
+    let crds = isr_api::crds();
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == kind)?;
+    let crd = serde_json::to_value(crd).ok()?;
     let mut schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema")?;
     for step in path.split('.').filter(|step| !step.is_empty()) {
         let (name, index) = step.split_once('[').map_or((step, false), |(name, _)| (name, true));
@@ -83,5 +86,6 @@ mod tests {
         }
         assert_eq!(known_fields("IsrRoute", "spec.bypass[0]"), ["cookie", "header"]);
         assert_eq!(known_fields("IsrRoute", "spec.nonsense"), [""; 0]);
+        assert!(known_fields("IsrPurge", "spec").contains(&"prefixes".to_owned()));
     }
 }

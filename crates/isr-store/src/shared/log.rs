@@ -11,10 +11,13 @@ use tokio::sync::oneshot;
 use super::connection::Connection;
 use super::server::WAIT_MOST;
 use super::write::Change;
-use super::{Shared, WITHIN};
+use super::{Shared, TIME_TO_LIVE, WITHIN, millis};
 
 /// Entries of the log that are kept, roughly. A replica that was away for longer takes everything it holds for stale.
 pub(super) const LOG_LENGTH: u64 = 100_000;
+
+/// Published purges whose epochs are kept: five times as many as a list of them holds.
+const PURGES_KEPT: u64 = 1_000;
 
 /// Entries of the log that are read at a time.
 const LOG_STEP: usize = 1_000;
@@ -72,6 +75,17 @@ impl Shared {
         let server = &self.server;
         let mut invocation = server.scripts.next.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
+        Ok(Epoch::at(server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?))
+    }
+
+    /// The epoch of a published purge, by the name of its list and its number there: the same for every replica, and a new one
+    /// for the first that asks.
+    pub async fn purge_epoch(&self, list: &str, number: u64) -> Result<Epoch, TierError> {
+        let server = &self.server;
+        let mut invocation = server.scripts.purge.prepare_invoke();
+        invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
+        invocation.key(server.log_key(&format!("purges:{list}")));
+        invocation.arg(number).arg(PURGES_KEPT).arg(millis(TIME_TO_LIVE));
         Ok(Epoch::at(server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?))
     }
 

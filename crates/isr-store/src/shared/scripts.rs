@@ -59,6 +59,24 @@ if redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('LOST the da
 /// KEYS: the epoch, the number of the data set.
 const NEXT: &str = concat!(unless_lost!(), next!(), "return position");
 
+/// Gives the position that a published purge was given once, by whichever replica asked first, which is the next one.
+///
+/// KEYS: the epoch, the number of the data set, positions by number. ARGV: its number, numbers to keep, time to live in ms.
+const PURGE: &str = concat!(
+    unless_lost!(),
+    r"
+local known = redis.call('HGET', KEYS[3], ARGV[1])
+if known then return tonumber(known) end
+",
+    next!(),
+    r"
+redis.call('HSET', KEYS[3], ARGV[1], string.format('%.0f', position))
+redis.call('HDEL', KEYS[3], string.format('%.0f', ARGV[1] - ARGV[2]))
+redis.call('PEXPIRE', KEYS[3], ARGV[3])
+return position
+"
+);
+
 /// Takes the next position and appends an invalidation there.
 ///
 /// KEYS: the epoch, the number of the data set, the log. ARGV: kind, mode, reach, epoch of the mark, entries to keep.
@@ -152,6 +170,7 @@ pub(super) struct Scripts {
     pub(super) put: Script,
     pub(super) mark: Script,
     pub(super) next: Script,
+    pub(super) purge: Script,
     pub(super) append: Script,
     pub(super) join: Script,
     pub(super) report: Script,
@@ -163,8 +182,8 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let [put, mark, next, append, join, report, roll, claim, renew, release] =
-            [PUT, MARK, NEXT, APPEND, JOIN, REPORT, ROLL, CLAIM, RENEW, RELEASE].map(Script::new);
-        Self { put, mark, next, append, join, report, roll, claim, renew, release }
+        let [put, mark, next, purge, append, join, report, roll, claim, renew, release] =
+            [PUT, MARK, NEXT, PURGE, APPEND, JOIN, REPORT, ROLL, CLAIM, RENEW, RELEASE].map(Script::new);
+        Self { put, mark, next, purge, append, join, report, roll, claim, renew, release }
     }
 }
