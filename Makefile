@@ -1,13 +1,14 @@
 # make run     build and run the example application behind the proxy (APP=nextjs for the Next.js one)
 # make check   what one runs all day: format, lints, dependency rules, all tests that need Rust alone
 # make test    everything, with what it needs installed first (Debian, root)
+# make bench   what a page costs, beside nginx, HAProxy, Varnish and Traffic Server (Debian)
 
 SHELL := /bin/bash
 # Where tests/install-tools puts a newer Node.js than the system's, if that is too old.
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -49,8 +50,22 @@ test-shared: ## The shared tier on a real server (redis-server or valkey-server)
 	$(SUITES) --lib shared
 	$(SUITES) --test shared
 
-bench: image-files ## What replicas that agree cost, and the control plane with 10,000 and 100,000 routes, by the image's program
+# A run of everything writes bench/results.json, the picture and the README's table; part of one is only printed.
+BENCH = --peers "$$(tests/bench/peers/install)" --kube-isr target/release/kube-isr \
+  $(if $(MUSL),--musl $(PROGRAM)) $(if $(ROWS),--rows $(ROWS)) $(if $(SERVERS),--servers $(SERVERS)) \
+  $(if $(QUICK),--quick) $(if $(ROWS)$(SERVERS)$(QUICK),,--write)
+
+bench: $(if $(MUSL),image-files) ## Beside nginx, HAProxy, Varnish, Traffic Server: 20 minutes; QUICK=1: 2. ROWS=hit, SERVERS=nginx, MUSL=1
+	cargo build --release -p kube-isr -p bench
+	target/release/bench $(BENCH)
+
+bench-report: ## The picture and the README's table anew from bench/results.json
+	cargo run --release -p bench -- report
+
+bench-replicas: image-files ## What replicas that agree cost, by the image's program
 	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test shared scale -- --ignored --nocapture
+
+bench-control-plane: image-files ## The control plane with 10,000 and 100,000 routes, by the image's program
 	tests/cluster/build >/dev/null
 	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test api thousand_routes -- --ignored --nocapture --test-threads=1
 

@@ -1,4 +1,5 @@
-//! A measurement, not a test: 10,000 and 100,000 routes, 1,000 Secrets, 500 namespaces. `make bench` runs and prints it.
+//! A measurement, not a test: 10,000 and 100,000 routes, 1,000 Secrets, 500 namespaces. `make bench-control-plane` runs and
+//! prints it.
 
 use std::time::{Duration, Instant};
 
@@ -63,13 +64,13 @@ fn memory(id: u32) -> (u64, u64) {
 }
 
 #[tokio::test]
-#[ignore = "a measurement: make bench"]
+#[ignore = "a measurement: make bench-control-plane"]
 async fn api_ten_thousand_routes() {
     measure(10_000, 100).await;
 }
 
 #[tokio::test]
-#[ignore = "a measurement: make bench"]
+#[ignore = "a measurement: make bench-control-plane"]
 async fn api_hundred_thousand_routes() {
     measure(100_000, 20).await;
 }

@@ -1,4 +1,4 @@
-//! What agreeing costs. `make bench` runs this in a release build.
+//! What agreeing costs. `make bench-replicas` runs this in a release build.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const PURGES: usize = 1_000;
 const BUDGET: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: make bench"]
+#[ignore = "a measurement: make bench-replicas"]
 async fn shared_a_thousand_purges_seen_by_three_replicas() {
     let origin = Origin::counting().await;
     let store = Store::start().await;
