@@ -134,7 +134,7 @@ impl XIsrCache {
     }
 }
 
-fn push_integer(value: i64, out: &mut Vec<u8>) {
+pub(crate) fn push_integer(value: i64, out: &mut Vec<u8>) {
     let value = value.clamp(-INTEGER_MAX, INTEGER_MAX);
     if value < 0 {
         out.push(b'-');

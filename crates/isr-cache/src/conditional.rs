@@ -1,11 +1,11 @@
 //! Conditional requests answered from a stored response (RFC 9110 §13, RFC 9111 §4.3.2).
 
 use http::header::{HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
-use crate::Timestamp;
 use crate::control::list;
 use crate::freshness::date;
+use crate::{RequestFields, Timestamp};
 
 /// How much of a response a conditional request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Precondition {
 /// changes, which never end here, and §13.1.1 and §13.1.4 let a cache ignore them.
 pub fn precondition(
     method: &Method,
-    request_headers: &HeaderMap,
+    request: &impl RequestFields,
     etag: Option<&HeaderValue>,
     modified_at: Option<Timestamp>,
     status: StatusCode,
@@ -31,20 +31,19 @@ pub fn precondition(
     if !(method == Method::GET || method == Method::HEAD) || !status.is_success() {
         return Precondition::Full;
     }
-    let not_modified = if request_headers.contains_key(IF_NONE_MATCH) {
-        none_match_fails(request_headers, etag)
+    let not_modified = if request.first(&IF_NONE_MATCH).is_some() {
+        none_match_fails(request, etag)
     } else {
-        let since = || date(request_headers, &IF_MODIFIED_SINCE);
+        let since = || date(request, &IF_MODIFIED_SINCE);
         // Dates have whole seconds; a change within the same second is not told apart.
         modified_at.is_some_and(|modified| since().is_some_and(|since| modified.as_secs() <= since.as_secs()))
     };
     if not_modified { Precondition::NotModified } else { Precondition::Full }
 }
 
-fn none_match_fails(request_headers: &HeaderMap, etag: Option<&HeaderValue>) -> bool {
+fn none_match_fails(request: &impl RequestFields, etag: Option<&HeaderValue>) -> bool {
     let stored = etag.map(|etag| opaque(etag.as_bytes()));
-    let mut candidates =
-        request_headers.get_all(IF_NONE_MATCH).iter().flat_map(|line| list::entity_tags(line.as_bytes()));
+    let mut candidates = request.values(&IF_NONE_MATCH).flat_map(list::entity_tags);
     // `*` means any representation, and there is one.
     candidates.any(|candidate| candidate == b"*" || Some(opaque(candidate)) == stored)
 }

@@ -8,7 +8,7 @@ use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use crate::control::{CacheControl, Scope, delta_seconds};
-use crate::{Mode, Timestamp};
+use crate::{Mode, RequestFields, Timestamp};
 
 /// The part of the time since the last change that a response without explicit lifetime is fresh: 10 %, the example of
 /// RFC 9111 §4.2.2.
@@ -160,10 +160,8 @@ pub fn is_heuristically_cacheable(status: StatusCode) -> bool {
 }
 
 /// The date in a field; `None` when it is absent, repeated or not a date.
-pub(crate) fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    let mut lines = headers.get_all(name).iter();
-    let line = lines.next()?;
-    lines.next().is_none().then(|| date::parse(line.as_bytes().trim_ascii()))?
+pub(crate) fn date(headers: &impl RequestFields, name: &HeaderName) -> Option<Timestamp> {
+    date::parse(headers.only(name)?.trim_ascii())
 }
 
 fn stale(

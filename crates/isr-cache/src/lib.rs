@@ -25,8 +25,10 @@ pub mod connection;
 pub mod control;
 mod entry;
 mod epoch;
+mod fields;
 pub mod freshness;
 mod group;
+pub mod head;
 mod invalidation;
 pub mod negotiate;
 mod page;
@@ -48,6 +50,7 @@ pub use entry::{
     RETRY_MOST, Store, Trigger, Verdict, retry_after,
 };
 pub use epoch::{Epoch, Epochs, Mode, Watermark};
+pub use fields::RequestFields;
 pub use freshness::{Lifetime, Reuse};
 pub use group::Group;
 pub use invalidation::{Invalidations, MARKS_MOST, PREFIX_DEPTH, Pages, Realm, Selector, TooManyMarks};

@@ -1,20 +1,19 @@
 //! Choosing a representation by `Accept-Encoding` (RFC 9110 §12.5.3).
 
-use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
-use crate::{Coding, Representation, StoredResponse};
+use crate::{Coding, Representation, RequestFields, StoredResponse};
 
 /// Members of `Accept-Encoding` that are looked at. Real ones have five; more is somebody's experiment.
 const MEMBERS_MOST: usize = 16;
 
 /// The representation of `stored` that suits the request best: the smallest of those with the greatest weight. A client
 /// that forbids everything we have gets the uncompressed one, which every client can read.
-pub fn choose<'s>(request_headers: &HeaderMap, stored: &'s StoredResponse) -> &'s Representation {
+pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> &'s Representation {
     if stored.compressed.is_empty() {
         return &stored.identity;
     }
-    let accepted = Accepted::read(request_headers);
+    let accepted = Accepted::read(request);
     let mut best = (&stored.identity, accepted.weight(Coding::Identity));
     for candidate in &stored.compressed {
         let weight = accepted.weight(candidate.coding);
@@ -36,12 +35,11 @@ struct Accepted {
 }
 
 impl Accepted {
-    fn read(headers: &HeaderMap) -> Self {
+    fn read(request: &impl RequestFields) -> Self {
         let mut accepted = Self::default();
-        let members = headers
-            .get_all(ACCEPT_ENCODING)
-            .into_iter()
-            .filter_map(|value| value.to_str().ok())
+        let members = request
+            .values(&ACCEPT_ENCODING)
+            .filter_map(|value| std::str::from_utf8(value).ok().filter(|text| text.is_ascii()))
             .flat_map(|value| value.split(','))
             .take(MEMBERS_MOST);
         for member in members {
@@ -98,15 +96,14 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use http::{HeaderValue, StatusCode};
+    use http::{HeaderMap, HeaderValue, StatusCode};
     use proptest::prelude::*;
 
     use super::*;
     use crate::{Epoch, Group, Render, Timestamp};
 
     fn stored() -> StoredResponse {
-        let representation =
-            |coding, len| Representation { coding, body: Bytes::from(vec![0; len]), etag: None };
+        let representation = |coding, len| Representation::new(coding, Bytes::from(vec![0; len]), None);
         StoredResponse {
             status: StatusCode::OK,
             fields: Box::default(),

@@ -1,6 +1,6 @@
 //! A stored response: what was received once and is sent many times.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub struct Governed {
 }
 
 /// One representation of the content.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Representation {
     /// Its content coding.
     pub coding: Coding,
@@ -55,6 +55,22 @@ pub struct Representation {
     pub body: Bytes,
     /// Its strong entity tag, if it has one.
     pub etag: Option<HeaderValue>,
+    /// See [`StoredResponse::head`].
+    pub(crate) head: OnceLock<Box<[u8]>>,
+}
+
+impl Representation {
+    /// A representation that was not sent yet.
+    pub fn new(coding: Coding, body: Bytes, etag: Option<HeaderValue>) -> Self {
+        Self { coding, body, etag, head: OnceLock::new() }
+    }
+}
+
+impl Clone for Representation {
+    /// Without the head: who copies a response is about to change something of it.
+    fn clone(&self) -> Self {
+        Self::new(self.coding, self.body.clone(), self.etag.clone())
+    }
 }
 
 /// A content coding (RFC 9110 §8.4.1) that this cache makes.
@@ -83,6 +99,9 @@ impl Coding {
 /// table's slot and bookkeeping (64-bit; measured by `size_of` in a test of this module).
 const OVERHEAD: usize = 400;
 
+/// What a head takes beside the fields of the response: status line, entity tag, length, coding.
+const HEAD: usize = 120;
+
 impl StoredResponse {
     /// The memory this response takes, in bytes, bodies included.
     pub fn weight(&self) -> usize {
@@ -91,9 +110,13 @@ impl StoredResponse {
             .iter()
             .map(|(name, value)| size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len())
             .sum();
-        let bodies: usize = self.representations().map(|representation| representation.body.len()).sum();
+        // Each representation that is sent has a head with all the fields.
+        let lines: usize =
+            self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let sent: usize =
+            self.representations().map(|representation| representation.body.len() + HEAD + lines).sum();
         let tags: usize = self.tags.iter().map(|tag| size_of::<Box<str>>() + tag.len()).sum();
-        OVERHEAD + fields + tags + self.compressed.len() * size_of::<Representation>() + bodies
+        OVERHEAD + fields + tags + self.compressed.len() * size_of::<Representation>() + sent
     }
 
     /// All representations, the uncompressed one first.

@@ -44,7 +44,8 @@ pub(crate) fn compress_later(proxy: &Arc<Proxy>, key: &[u8], response: Arc<Store
         return;
     }
     let (proxy, key) = (Arc::clone(proxy), key.to_vec());
-    tokio::task::spawn_blocking(move || {
+    let background = proxy.background.clone();
+    background.spawn_blocking(move || {
         let compressed =
             StoredResponse { compressed: variants(&response), ..StoredResponse::clone(&response) };
         // Under the entry's lock, as every write of an ISR page is.
@@ -75,10 +76,8 @@ fn variants(response: &StoredResponse) -> Box<[Representation]> {
         .filter_map(|(coding, made)| Some((coding, made?)))
         // A variant that saves less than a tenth costs more memory than it saves transfer.
         .filter(|(_, made)| made.len() < body.len() / 10 * 9)
-        .map(|(coding, made)| Representation {
-            coding,
-            body: Bytes::from(made),
-            etag: entity_tag(&headers, body, coding),
+        .map(|(coding, made)| {
+            Representation::new(coding, Bytes::from(made), entity_tag(&headers, body, coding))
         })
         .collect()
 }

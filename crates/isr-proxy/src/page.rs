@@ -91,7 +91,7 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     StoredResponse {
         status,
         fields: fields(headers),
-        identity: Representation { coding: Coding::Identity, body, etag },
+        identity: Representation::new(Coding::Identity, body, etag),
         compressed: Box::default(),
         modified,
         render,

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use http::header::{ACCEPT_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use isr_cache::RequestFields;
 
 #[cfg(test)]
 pub(crate) use header::NOT_FOR_KEYS;
@@ -61,7 +62,7 @@ pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
 
 impl Route {
     /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
-    pub fn write_key(&self, target: &Target<'_>, headers: &HeaderMap, key: &mut Vec<u8>) {
+    pub fn write_key(&self, target: &Target<'_>, request: &impl RequestFields, key: &mut Vec<u8>) {
         write_field(key, |key| key.extend_from_slice(target.host.as_bytes()));
         write_field(key, |key| key.extend_from_slice(target.path.as_bytes()));
         write_field(key, |key| self.write_query(target.query, key));
@@ -69,7 +70,7 @@ impl Route {
             let before = key.len();
             write_field(key, |key| key.extend_from_slice(header.name.as_str().as_bytes()));
             let mut present = false;
-            write_field(key, |key| present = header.write(headers, key));
+            write_field(key, |key| present = header.write(request, key));
             if !present {
                 key.truncate(before);
             }
@@ -176,10 +177,11 @@ impl KeyHeader {
     }
 
     /// Appends the normal form of the header and says whether there is any.
-    fn write(&self, headers: &HeaderMap, out: &mut Vec<u8>) -> bool {
-        let counts =
-            self.only_with.is_none_or(|(name, value)| headers.get(name).is_some_and(|sent| sent == value));
-        counts && self.normalise.write(headers.get_all(&self.name), out)
+    fn write(&self, request: &impl RequestFields, out: &mut Vec<u8>) -> bool {
+        let counts = self.only_with.is_none_or(|(name, value)| {
+            request.first(&HeaderName::from_static(name)).is_some_and(|sent| sent == value.as_bytes())
+        });
+        counts && self.normalise.write(request.values(&self.name), out)
     }
 }
 

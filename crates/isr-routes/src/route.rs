@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName};
-use isr_cache::Policy;
+use isr_cache::{Policy, RequestFields};
 
 use crate::key::{KeyHeader, QueryRule};
 use crate::path::PathPattern;
@@ -64,28 +64,26 @@ pub enum BypassRule {
 
 impl Route {
     /// Whether a request with these headers goes past the cache by one of the route's bypass rules.
-    pub fn bypasses(&self, headers: &HeaderMap) -> bool {
+    pub fn bypasses(&self, request: &impl RequestFields) -> bool {
         self.bypass.iter().any(|rule| match rule {
-            BypassRule::Cookie(name) => cookies(headers).any(|(cookie, _)| cookie == name.as_bytes()),
-            BypassRule::Header(name) => headers.contains_key(name),
+            BypassRule::Cookie(name) => cookies(request).any(|(cookie, _)| cookie == name.as_bytes()),
+            BypassRule::Header(name) => request.first(name).is_some(),
         })
     }
 
     /// Whether a request with these headers is shown the draft of a page: its draft cookie equals one of the tokens or
     /// the origin token. Any other value means nothing, so that a guess neither shows drafts nor empties the cache.
-    pub fn is_draft(&self, headers: &HeaderMap) -> bool {
-        cookies(headers).filter(|(name, _)| *name == DRAFT_COOKIE.as_bytes()).any(|(_, value)| {
+    pub fn is_draft(&self, request: &impl RequestFields) -> bool {
+        cookies(request).filter(|(name, _)| *name == DRAFT_COOKIE.as_bytes()).any(|(_, value)| {
             self.tokens.accepts(value) || self.origin_token.as_ref().is_some_and(|token| token.accepts(value))
         })
     }
 }
 
 /// The cookies of a request: name and value (RFC 6265 §5.4; HTTP/2 may split them over several fields).
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';')).filter_map(
-        |pair| {
-            let equals = pair.iter().position(|&byte| byte == b'=')?;
-            Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
-        },
-    )
+fn cookies(request: &impl RequestFields) -> impl Iterator<Item = (&[u8], &[u8])> {
+    request.values(&COOKIE).flat_map(|value| value.split(|&byte| byte == b';')).filter_map(|pair| {
+        let equals = pair.iter().position(|&byte| byte == b'=')?;
+        Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
+    })
 }

@@ -31,11 +31,12 @@ impl<'r> Target<'r> {
     /// before it (RFC 9112 §3.2.2).
     pub fn parse(authority: &'r str, uri: &'r Uri) -> Result<Self, BadTarget> {
         let authority = uri.authority().map_or(authority, |authority| authority.as_str());
-        Ok(Self {
-            host: host::normalise(authority)?,
-            path: path::normalise(uri.path())?,
-            query: uri.query().unwrap_or_default(),
-        })
+        Self::of(authority, uri.path(), uri.query().unwrap_or_default())
+    }
+
+    /// The same for a target that is in its parts already: the query without its `?`.
+    pub fn of(authority: &'r str, path: &'r str, query: &'r str) -> Result<Self, BadTarget> {
+        Ok(Self { host: host::normalise(authority)?, path: path::normalise(path)?, query })
     }
 }
 

@@ -162,11 +162,8 @@ impl Head {
                 return Err(Damaged);
             }
             let etag = described.etag.as_deref().map(HeaderValue::from_bytes).transpose();
-            representations.push(Representation {
-                coding: *CODINGS.get(usize::from(described.coding)).ok_or(Damaged)?,
-                body,
-                etag: etag.map_err(|_| Damaged)?,
-            });
+            let coding = *CODINGS.get(usize::from(described.coding)).ok_or(Damaged)?;
+            representations.push(Representation::new(coding, body, etag.map_err(|_| Damaged)?));
         }
         if representations.is_empty() {
             return Err(Damaged);

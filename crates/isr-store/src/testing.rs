@@ -17,11 +17,9 @@ use crate::disk::{Followed, Front, Medium};
 
 /// A page whose body is this text, rendered in this epoch, with a compressed variant and everything else a page can have.
 pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResponse> {
-    let representation = |coding, body: Vec<u8>| Representation {
-        coding,
-        body: Bytes::from(body),
-        etag: Some(HeaderValue::from_static("\"an-entity-tag\"")),
-    };
+    let etag = HeaderValue::from_static("\"an-entity-tag\"");
+    let representation =
+        |coding, body: Vec<u8>| Representation::new(coding, Bytes::from(body), Some(etag.clone()));
     let field = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
     Arc::new(StoredResponse {
         status: StatusCode::OK,

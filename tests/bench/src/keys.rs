@@ -128,7 +128,7 @@ fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
         status: http::StatusCode::OK,
         fields: Box::default(),
-        identity: Representation { coding: Coding::Identity, body: body.clone(), etag: None },
+        identity: Representation::new(Coding::Identity, body.clone(), None),
         compressed: Box::default(),
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },

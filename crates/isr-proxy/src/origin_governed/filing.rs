@@ -207,7 +207,7 @@ impl Filing {
         StoredResponse {
             status,
             fields: fields(headers),
-            identity: Representation { coding: Coding::Identity, body, etag },
+            identity: Representation::new(Coding::Identity, body, etag),
             compressed: Box::default(),
             modified,
             render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },

@@ -3,9 +3,6 @@
 //! A header that is keyed multiplies the stored pages by the number of its values, and visitors choose its values.
 //! Every normal form is therefore bounded, and a value outside of its bounds counts as absent.
 
-use http::HeaderValue;
-use http::header::GetAll;
-
 /// How a header's value is brought into the form that is keyed and passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalise {
@@ -67,7 +64,7 @@ pub(crate) fn may_tell_pages_apart(name: &str) -> bool {
 
 impl Normalise {
     /// Appends the normal form of a header's values and says whether there is any.
-    pub(crate) fn write(self, values: GetAll<'_, HeaderValue>, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write<'v>(self, values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Flag(flag) => {
                 let is_set = only(values).is_some_and(|value| value == flag.as_bytes());
@@ -109,20 +106,19 @@ impl Normalise {
 }
 
 /// The one value of a header. Several make it unclear which one the origin would take.
-fn only(values: GetAll<'_, HeaderValue>) -> Option<&[u8]> {
-    let mut values = values.into_iter();
+fn only<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
     let value = values.next()?;
-    values.next().is_none().then(|| value.as_bytes().trim_ascii())
+    values.next().is_none().then(|| value.trim_ascii())
 }
 
-fn write_text(values: GetAll<'_, HeaderValue>, out: &mut Vec<u8>) -> bool {
+fn write_text<'v>(values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) -> bool {
     let start = out.len();
     for value in values {
         if out.len() > start {
             // Several fields are one list (RFC 9110 §5.3).
             out.extend_from_slice(b", ");
         }
-        let value = value.as_bytes().trim_ascii();
+        let value = value.trim_ascii();
         let fits = out.len() - start + value.len() <= MAX_TEXT_BYTES;
         if !fits || !value.iter().all(|&byte| byte == b' ' || byte.is_ascii_graphic()) {
             out.truncate(start);
@@ -133,10 +129,10 @@ fn write_text(values: GetAll<'_, HeaderValue>, out: &mut Vec<u8>) -> bool {
     out.len() > start
 }
 
-fn write_languages(values: GetAll<'_, HeaderValue>, out: &mut Vec<u8>) -> bool {
+fn write_languages<'v>(values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) -> bool {
     let mut ranges: [(&[u8], u16); MAX_LANGUAGES] = [(&[], 0); MAX_LANGUAGES];
     let mut count = 0;
-    let members = values.into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let members = values.flat_map(|value| value.split(|&byte| byte == b','));
     for (range, weight) in members.filter_map(language) {
         if ranges[..count].iter().any(|(known, _)| known.eq_ignore_ascii_case(range)) {
             continue;

@@ -7,11 +7,7 @@ fn response(size: usize) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
         status: http::StatusCode::OK,
         fields: Box::default(),
-        identity: Representation {
-            coding: Coding::Identity,
-            body: bytes::Bytes::from(vec![b'x'; size]),
-            etag: None,
-        },
+        identity: Representation::new(Coding::Identity, bytes::Bytes::from(vec![b'x'; size]), None),
         compressed: Box::default(),
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
