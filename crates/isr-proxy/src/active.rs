@@ -1,10 +1,11 @@
 //! The routes in force.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use isr_cache::XIsrCache;
-use isr_routes::{Backends, Options, RouteTable};
+use isr_routes::{Backends, Options, Route, RouteTable};
 use serde::Serialize;
 
 use crate::metrics::{Metrics, RouteCounters};
@@ -13,7 +14,7 @@ use crate::metrics::{Metrics, RouteCounters};
 pub(crate) const STANDALONE: Options = Options { backends: Backends::Standalone, shared_hosts: false };
 
 /// Stands for the route of requests that none answers; no namespace and name have this form.
-pub(crate) const NO_ROUTE: &str = "none";
+const NO_ROUTE: &str = "none";
 
 /// A table that was put in force, with what belongs to it.
 pub(crate) struct Active {
@@ -26,8 +27,13 @@ pub(crate) struct Active {
     pub(crate) table: RouteTable,
     /// What is wrong with the manifests that it was made of.
     pub(crate) problems: Vec<Problem>,
-    counters: HashMap<Arc<str>, Arc<RouteCounters>>,
+    /// Of requests that none answers.
+    unrouted: Option<RouteCounters>,
+    counters: Counters,
 }
+
+/// The counters of each route, found by the place of its identity in memory, which stays as long as the table does.
+type Counters = HashMap<usize, RouteCounters, BuildHasherDefault<Place>>;
 
 /// Which table it is, of which source.
 pub(crate) struct Origin {
@@ -61,21 +67,56 @@ impl Active {
             digest: String::new(),
             table: RouteTable::default(),
             problems: Vec::new(),
-            counters: HashMap::new(),
+            unrouted: None,
+            counters: Counters::default(),
         }
     }
 
     pub(crate) fn new(origin: Origin, table: RouteTable, problems: Vec<Problem>, metrics: &Metrics) -> Self {
         let Origin { source, generation, digest } = origin;
-        let ids = table.routes().map(|route| Arc::clone(&route.id)).chain([Arc::from(NO_ROUTE)]);
-        let counters = ids.map(|id| (Arc::clone(&id), RouteCounters::of(metrics, &id))).collect();
-        Self { source, generation, digest, table, problems, counters }
+        let of = |id: &Arc<str>| (place(id), RouteCounters::of(metrics, Arc::clone(id)));
+        let counters = table.routes().map(|route| of(&route.id)).collect();
+        let unrouted = Some(RouteCounters::of(metrics, NO_ROUTE));
+        Self { source, generation, digest, table, problems, unrouted, counters }
     }
 
-    /// Counts a request of a route.
-    pub(crate) fn count(&self, route: &str, kind: XIsrCache) {
-        if let Some(counters) = self.counters.get(route) {
+    /// Counts a request of a route of this table.
+    pub(crate) fn count(&self, route: &Route, kind: XIsrCache) {
+        if let Some(counters) = self.counters.get(&place(&route.id)) {
             counters.count(kind);
         }
+    }
+
+    /// Counts a request that no route answers.
+    pub(crate) fn count_unrouted(&self, kind: XIsrCache) {
+        if let Some(counters) = &self.unrouted {
+            counters.count(kind);
+        }
+    }
+}
+
+fn place(id: &Arc<str>) -> usize {
+    Arc::as_ptr(id).cast::<u8>() as usize
+}
+
+/// The hash of a place in memory.
+#[derive(Default)]
+struct Place(u64);
+
+impl Hasher for Place {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, place: usize) {
+        // 2^64 over the golden ratio: every bit of the place moves the upper ones, and the turn, for a table that looks at
+        // both ends, brings them down as well.
+        self.0 = (self.0 ^ place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }

@@ -1,8 +1,8 @@
 //! What is counted, and how it is told (OpenMetrics). Labels are bounded by the number of routes and by enums, never by
 //! paths or hosts that a visitor chooses.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use isr_cache::{Outcome, Timestamp, Trigger, XIsrCache};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -284,7 +284,11 @@ where
 /// The request counters of one route: found once per reload, so that a hit adds to a number and looks up no label.
 #[derive(Clone)]
 pub(crate) struct RouteCounters {
-    kinds: [Counter; KINDS.len()],
+    route: Arc<str>,
+    requests: Family<RequestLabels, Counter>,
+    /// Made when they first count: of a hundred thousand routes few see each kind, and each counter is a line for the
+    /// one who collects them.
+    kinds: [OnceLock<Counter>; KINDS.len()],
     stale_served: Counter,
 }
 
@@ -298,17 +302,18 @@ const KINDS: [XIsrCache; 6] = [
 ];
 
 impl RouteCounters {
-    pub(crate) fn of(metrics: &Metrics, route: &str) -> Arc<Self> {
-        let kinds = KINDS.map(|kind| {
-            let labels = RequestLabels { route: route.to_owned(), cache: label(kind) };
-            metrics.requests.get_or_create_owned(&labels)
-        });
-        Arc::new(Self { kinds, stale_served: metrics.stale_served.clone() })
+    pub(crate) fn of(metrics: &Metrics, route: impl Into<Arc<str>>) -> Self {
+        let (requests, stale_served) = (metrics.requests.clone(), metrics.stale_served.clone());
+        Self { route: route.into(), requests, kinds: Default::default(), stale_served }
     }
 
     pub(crate) fn count(&self, kind: XIsrCache) {
         if let Some(at) = KINDS.iter().position(|known| *known == kind) {
-            self.kinds[at].inc();
+            let counter = self.kinds[at].get_or_init(|| {
+                let labels = RequestLabels { route: self.route.to_string(), cache: label(kind) };
+                self.requests.get_or_create_owned(&labels)
+            });
+            counter.inc();
         }
         if kind == XIsrCache::Stale {
             self.stale_served.inc();

@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use isr_cache::{CacheStatus, Forward, Handling, Policy, XIsrCache};
 use isr_routes::{Backend, Found, HostRoutes, Route, Target};
 
-use crate::active::NO_ROUTE;
 use crate::answer::Label;
 use crate::body::Body;
 use crate::fields::is_upgrade;
@@ -80,7 +79,7 @@ async fn route(
     let (route, page) = match active.table.find(&target.host, &target.path) {
         Found::Route { route, page } => (route, page),
         Found::Pass(backend) => {
-            active.count(NO_ROUTE, XIsrCache::Bypass);
+            active.count_unrouted(XIsrCache::Bypass);
             if head.headers.contains_key(&REVALIDATE) {
                 return Err(on_demand::unauthorized(
                     "No IsrRoute answers this path, so nothing of it is cached.",
@@ -90,11 +89,11 @@ async fn route(
             return Box::pin(unmatched(proxy, visitor, backend, &target, request)).await;
         }
         Found::NoRoute(host) => {
-            active.count(NO_ROUTE, XIsrCache::Error);
+            active.count_unrouted(XIsrCache::Error);
             return Err(no_route(host, &target));
         }
         Found::UnknownHost => {
-            active.count(NO_ROUTE, XIsrCache::Error);
+            active.count_unrouted(XIsrCache::Error);
             return Err(unknown_host(&target));
         }
     };
@@ -102,11 +101,11 @@ async fn route(
     let readable = matches!(head.method, Method::GET | Method::HEAD);
     if readable && head.headers.contains_key(&REVALIDATE) {
         let response = Box::pin(on_demand::revalidate(proxy, route, &target, &page, &head)).await;
-        active.count(&route.id, if response.is_ok() { XIsrCache::Revalidated } else { XIsrCache::Error });
+        active.count(route, if response.is_ok() { XIsrCache::Revalidated } else { XIsrCache::Error });
         return response;
     }
     if let Some((reason, detail)) = bypass(route, &head, readable, body.is_end_stream()) {
-        active.count(&route.id, XIsrCache::Bypass);
+        active.count(route, XIsrCache::Bypass);
         let past = Past { reason, detail };
         let request = Request::from_parts(head, body);
         return Box::pin(pass_by(proxy, visitor, route, &target, request, &past)).await;
@@ -116,15 +115,15 @@ async fn route(
             let request = interval::Request { route, policy, target: &target, page: &page, head: &head };
             match interval::respond(proxy, &request).await {
                 interval::Response::Answer(response, cache) => {
-                    active.count(&route.id, cache);
+                    active.count(route, cache);
                     Ok(response)
                 }
                 interval::Response::Problem(problem) => {
-                    active.count(&route.id, XIsrCache::Error);
+                    active.count(route, XIsrCache::Error);
                     Err(problem)
                 }
                 interval::Response::Pass(past) => {
-                    active.count(&route.id, XIsrCache::Bypass);
+                    active.count(route, XIsrCache::Bypass);
                     let request = Request::from_parts(head, body);
                     Box::pin(pass_by(proxy, visitor, route, &target, request, &past)).await
                 }
@@ -134,7 +133,7 @@ async fn route(
             let context = origin_governed::Context { proxy, visitor, route, target: &target };
             let request = Request::from_parts(head, body);
             let (response, cache) = Box::pin(origin_governed::respond(context, request)).await;
-            active.count(&route.id, cache);
+            active.count(route, cache);
             response
         }
     }

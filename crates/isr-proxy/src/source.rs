@@ -10,6 +10,7 @@ mod kubernetes;
 mod last_good;
 mod published;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::active::Active;
@@ -89,7 +90,8 @@ fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
     metrics.reloaded_at.set(seconds);
     let active = Arc::new(active);
     proxy.active.store(Arc::clone(&active));
-    proxy.slots.keep_only(|backend| active.table.routes().any(|route| route.backend.name == backend));
+    let backends: HashSet<&str> = active.table.routes().map(|route| route.backend.name.as_str()).collect();
+    proxy.slots.keep_only(|backend| backends.contains(backend));
     tracing::info!(
         generation = active.generation,
         routes,

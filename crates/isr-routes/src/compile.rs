@@ -56,6 +56,16 @@ pub struct Compiled {
 /// Older routes go first (`creationTimestamp`, then `namespace/name`; a route without a timestamp counts as the
 /// youngest): they claim their hosts for their namespace and their paths for themselves.
 pub fn compile<R: Borrow<IsrRoute>>(routes: &[R], references: &References, options: &Options) -> Compiled {
+    compile_after(&RouteTable::default(), routes, references, options)
+}
+
+/// The same, for a table that follows another one and shares with it what has not changed.
+pub fn compile_after<R: Borrow<IsrRoute>>(
+    before: &RouteTable,
+    routes: &[R],
+    references: &References,
+    options: &Options,
+) -> Compiled {
     let mut order: Vec<usize> = (0..routes.len()).collect();
     order.sort_by_cached_key(|&place| age(routes[place].borrow()));
 
@@ -76,7 +86,7 @@ pub fn compile<R: Borrow<IsrRoute>>(routes: &[R], references: &References, optio
         report.accepted = true;
         accepted.push(Arc::new(route));
     }
-    Compiled { table: RouteTable::new(accepted, options.shared_hosts), reports }
+    Compiled { table: RouteTable::after(before, accepted, options.shared_hosts), reports }
 }
 
 /// The hosts and paths that older routes hold.

@@ -38,7 +38,9 @@ mod target;
 mod testing;
 mod token;
 
-pub use compile::{Backends, Compiled, Options, compile, compile_purge, parse_duration, time_to_live};
+pub use compile::{
+    Backends, Compiled, Options, compile, compile_after, compile_purge, parse_duration, time_to_live,
+};
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
 pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
 pub use path::PathPattern;

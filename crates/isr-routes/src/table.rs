@@ -3,19 +3,25 @@
 mod digest;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::index::Index;
 use crate::matching::Trie;
 use crate::preset::{Companion, Preset};
 use crate::route::{Backend, Route};
+use digest::RouteDigest;
 
-/// All routes in force. Immutable; a new configuration is a new table.
+/// All routes in force. Immutable; a new configuration is a new table, which shares with the one before whatever is the
+/// same in both.
 #[derive(Debug)]
 pub struct RouteTable {
-    routes: Vec<Arc<Route>>,
-    hosts: Vec<HostRoutes>,
+    /// By `namespace/name`, each with the digest of what it means.
+    routes: Vec<(Arc<Route>, RouteDigest)>,
+    /// By hostname.
+    hosts: Vec<Arc<HostRoutes>>,
+    /// For each of `hosts` the places of the wider wildcards that are tried next, longest first.
+    wider: Vec<Box<[usize]>>,
     /// Where the routes of hostnames without wildcard are in `hosts`.
     exact: Index,
     /// Where the routes of wildcard hostnames are in `hosts`, by what follows the `*.`.
@@ -53,14 +59,19 @@ pub struct HostRoutes {
     pass: Option<Arc<Backend>>,
     /// Where a preset's untouched paths go, when the preset's routes name one backend.
     untouched: Vec<(&'static str, Arc<Backend>)>,
-    /// Places in `RouteTable::hosts` of the wider wildcards that are tried next, longest first.
-    wider: Vec<usize>,
 }
 
 impl Default for RouteTable {
     /// No routes.
     fn default() -> Self {
-        Self::new(Vec::new(), false)
+        Self {
+            routes: Vec::new(),
+            hosts: Vec::new(),
+            wider: Vec::new(),
+            exact: Index::default(),
+            wildcards: Index::default(),
+            digest: digest::of([].iter(), false),
+        }
     }
 }
 
@@ -70,8 +81,9 @@ impl RouteTable {
     /// The most specific hostname is asked first, then ever wider wildcards; what no route matches is decided by the
     /// most specific hostname alone.
     pub fn find<'t, 'p>(&'t self, host: &str, path: &'p str) -> Found<'t, 'p> {
-        let Some(specific) = self.host(host) else { return Found::UnknownHost };
-        for routes in self.in_order(specific) {
+        let Some(place) = self.host(host) else { return Found::UnknownHost };
+        let specific = &*self.hosts[place];
+        for routes in self.in_order(place) {
             if let Some((route, page)) = routes.find(path) {
                 return if route.preset.is_untouched(path) {
                     Found::Pass(&route.backend)
@@ -88,7 +100,7 @@ impl RouteTable {
 
     /// Every route in force, by `namespace/name`.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.routes.iter()
+        self.routes.iter().map(|(route, _)| route)
     }
 
     /// Hexadecimal SHA-256 over what the table means: the same for the same manifests, whatever their order or spelling.
@@ -98,58 +110,91 @@ impl RouteTable {
 
     /// The hostnames that are asked for a host, most specific first.
     pub fn hosts_for(&self, host: &str) -> impl Iterator<Item = &HostRoutes> {
-        self.host(host).into_iter().flat_map(|specific| self.in_order(specific))
+        self.host(host).into_iter().flat_map(|place| self.in_order(place))
     }
 
     /// Builds the table of routes that do not conflict, whatever their order: nothing observable depends on it, so that
     /// a table that was written and read answers as the one that was compiled. Unless hosts are shared between namespaces, a
     /// wider wildcard only helps out hostnames of its own namespace: a host answers for nobody but its owner.
-    pub(crate) fn new(mut routes: Vec<Arc<Route>>, shared_hosts: bool) -> Self {
+    ///
+    /// Routes that are the same as in the table `before`, and the hosts all of whose routes are, are taken from there.
+    pub(crate) fn after(before: &Self, mut routes: Vec<Arc<Route>>, shared_hosts: bool) -> Self {
         routes.sort_by(|one, other| one.id.cmp(&other.id));
-        let mut by_hostname: BTreeMap<&str, Vec<Arc<Route>>> = BTreeMap::new();
-        for route in &routes {
+        let routes = known_or_new(&before.routes, routes);
+        let mut by_hostname: HashMap<&str, Vec<Arc<Route>>> = HashMap::new();
+        for (route, _) in &routes {
             for hostname in &route.hostnames {
-                by_hostname.entry(hostname).or_default().push(route.clone());
+                by_hostname.entry(hostname).or_default().push(Arc::clone(route));
             }
         }
-        let hosts = by_hostname
-            .into_iter()
-            .map(|(hostname, routes)| HostRoutes::new(hostname.to_owned(), routes))
-            .collect::<Vec<_>>();
+        let host = |(hostname, routes): (&str, Vec<_>)| match before.named(hostname) {
+            Some(known) if known.consists_of(&routes) => Arc::clone(known),
+            _ => Arc::new(HostRoutes::new(hostname.to_owned(), routes)),
+        };
+        let mut hosts: Vec<_> = by_hostname.into_iter().map(host).collect();
+        hosts.sort_unstable_by(|one, other| one.hostname.cmp(&other.hostname));
         let places = || hosts.iter().enumerate().map(|(place, host)| (host.hostname.as_str(), place));
         let exact = Index::new(places().filter(|(hostname, _)| !hostname.starts_with('*')));
         let wildcards =
             Index::new(places().filter_map(|(hostname, place)| Some((hostname.strip_prefix("*.")?, place))));
-        let digest = digest::of(&routes, shared_hosts);
-        let mut table = Self { routes, hosts, exact, wildcards, digest };
-        let wider: Vec<Vec<usize>> =
-            table.hosts.iter().map(|host| table.wider_than(host, shared_hosts)).collect();
-        for (host, wider) in table.hosts.iter_mut().zip(wider) {
-            host.wider = wider;
-        }
+        let digest = digest::of(routes.iter().map(|(_, digest)| digest), shared_hosts);
+        let mut table = Self { routes, hosts, wider: Vec::new(), exact, wildcards, digest };
+        table.wider = table.hosts.iter().map(|host| table.wider_than(host, shared_hosts)).collect();
         table
     }
 
-    /// The most specific hostname that covers a host.
-    fn host(&self, host: &str) -> Option<&HostRoutes> {
-        let exact = self.exact.find(host, |place| self.hosts[place].hostname == host);
-        let place = exact.or_else(|| parents(host).find_map(|suffix| self.wildcard(suffix)))?;
-        self.hosts.get(place)
+    /// The place of the most specific hostname that covers a host.
+    fn host(&self, host: &str) -> Option<usize> {
+        self.exact(host).or_else(|| parents(host).find_map(|suffix| self.wildcard(suffix)))
+    }
+
+    fn exact(&self, hostname: &str) -> Option<usize> {
+        self.exact.find(hostname, |place| self.hosts[place].hostname == hostname)
     }
 
     fn wildcard(&self, suffix: &str) -> Option<usize> {
         self.wildcards.find(suffix, |place| self.hosts[place].hostname.strip_prefix("*.") == Some(suffix))
     }
 
-    fn wider_than(&self, host: &HostRoutes, shared_hosts: bool) -> Vec<usize> {
+    /// The routes of a hostname as it is written.
+    fn named(&self, hostname: &str) -> Option<&Arc<HostRoutes>> {
+        let place = match hostname.strip_prefix("*.") {
+            Some(suffix) => self.wildcard(suffix),
+            None => self.exact(hostname),
+        };
+        self.hosts.get(place?)
+    }
+
+    fn wider_than(&self, host: &HostRoutes, shared_hosts: bool) -> Box<[usize]> {
         let covering =
             parents(host.hostname.trim_start_matches("*.")).filter_map(|suffix| self.wildcard(suffix));
         covering.filter(|&wide| shared_hosts || self.hosts[wide].owner() == host.owner()).collect()
     }
 
-    fn in_order<'t>(&'t self, specific: &'t HostRoutes) -> impl Iterator<Item = &'t HostRoutes> {
-        std::iter::once(specific).chain(specific.wider.iter().filter_map(|&place| self.hosts.get(place)))
+    fn in_order(&self, place: usize) -> impl Iterator<Item = &HostRoutes> {
+        std::iter::once(place).chain(self.wider[place].iter().copied()).map(|place| &*self.hosts[place])
     }
+}
+
+/// The routes with the digest of each: from `known` where they are the same. Both are in order of their names.
+fn known_or_new(
+    known: &[(Arc<Route>, RouteDigest)],
+    routes: Vec<Arc<Route>>,
+) -> Vec<(Arc<Route>, RouteDigest)> {
+    let mut known = known.iter().peekable();
+    let known_or_new = |route: Arc<Route>| {
+        while known.next_if(|(known, _)| known.id < route.id).is_some() {}
+        match known.peek() {
+            Some((known, digest)) if Arc::ptr_eq(known, &route) || *known == route => {
+                (Arc::clone(known), *digest)
+            }
+            _ => {
+                let digest = digest::of_route(&route);
+                (route, digest)
+            }
+        }
+    };
+    routes.into_iter().map(known_or_new).collect()
 }
 
 impl HostRoutes {
@@ -180,7 +225,13 @@ impl HostRoutes {
             }
         }
         let pass = one_backend(routes.iter());
-        Self { hostname, routes, trie, companions, pass, untouched, wider: Vec::new() }
+        Self { hostname, routes, trie, companions, pass, untouched }
+    }
+
+    /// Whether these are its routes, the very same.
+    fn consists_of(&self, routes: &[Arc<Route>]) -> bool {
+        self.routes.len() == routes.len()
+            && self.routes.iter().zip(routes).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     fn find<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, &'p str)> {

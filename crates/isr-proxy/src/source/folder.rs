@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isr_routes::manifest::{self, Diagnostic, Manifests};
-use isr_routes::{Severity, compile};
+use isr_routes::{Severity, compile_after};
 
 use crate::active::{Active, Origin, Problem, STANDALONE};
 use crate::metrics::ResultLabel;
@@ -113,7 +113,8 @@ impl Folder {
         let files: Vec<_> = self.files.values().filter_map(readable).collect();
         let files_read = files.len();
         let manifests = Manifests::from_files(files);
-        let compiled = compile(&manifests.routes, &manifests.references, &STANDALONE);
+        let compiled =
+            compile_after(&proxy.active.load().table, &manifests.routes, &manifests.references, &STANDALONE);
         let accepted: HashSet<_> =
             compiled.reports.iter().filter(|report| report.accepted).map(|report| &report.object).collect();
         let rejected = |diagnostic: &Diagnostic| {

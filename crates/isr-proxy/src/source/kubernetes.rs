@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use isr_routes::OriginToken;
 use isr_routes::purges::PurgeLog;
 use isr_routes::snapshot::{Missing, Rejected};
+use isr_routes::{OriginToken, RouteTable};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event};
@@ -115,7 +115,7 @@ impl Kubernetes {
         }
         published.origin_tokens(saved.origin_tokens);
         let known = published.index(&saved.index.to_bytes());
-        if let (Ok(()), Ok(complete)) = (known, published.complete()) {
+        if let (Ok(()), Ok(complete)) = (known, published.complete(&RouteTable::default())) {
             tracing::info!(generation = complete.index.generation, "beginning with the last good table");
             self.apply(proxy, complete);
         } else {
@@ -213,7 +213,7 @@ impl Kubernetes {
         if self.published.wanted(&self.in_force).is_none() {
             return Ok(());
         }
-        let mut result = self.complete().await;
+        let mut result = self.complete(proxy).await;
         if let Err(missing) = &result
             && !missing.origin_tokens.is_empty()
         {
@@ -221,7 +221,7 @@ impl Kubernetes {
                 Ok(tokens) => self.published.origin_tokens(tokens),
                 Err(error) => self.complain(proxy, "failure", error),
             }
-            result = self.complete().await;
+            result = self.complete(proxy).await;
         }
         let complete = match result {
             Ok(complete) => complete,
@@ -251,10 +251,11 @@ impl Kubernetes {
     }
 
     /// Reading takes as long as there are shards that changed: not on a thread that serves visitors.
-    async fn complete(&mut self) -> Result<Complete, Missing> {
+    async fn complete(&mut self, proxy: &Proxy) -> Result<Complete, Missing> {
         let mut published = std::mem::take(&mut self.published);
+        let before = proxy.active.load_full();
         let completing = tokio::task::spawn_blocking(move || {
-            let result = published.complete();
+            let result = published.complete(&before.table);
             (published, result)
         });
         match completing.await {

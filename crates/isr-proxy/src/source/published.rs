@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use isr_routes::OriginToken;
 use isr_routes::snapshot::{Assembled, BadIndex, Index, Missing, Shard, assemble, shard_name};
+use isr_routes::{OriginToken, RouteTable};
 
 /// The data key of an index.
 pub(super) const INDEX_KEY: &str = "index.json";
@@ -73,8 +73,9 @@ impl Published {
         self.index.as_ref().filter(|index| (index.generation, &index.digest) != (in_force.0, &in_force.1))
     }
 
-    /// Puts the table of the present index together, or says what is missing. Reads the shards that changed.
-    pub(super) fn complete(&mut self) -> Result<Complete, Missing> {
+    /// Puts the table of the present index together, or says what is missing. Reads the shards that changed, and shares with
+    /// the table `before` what did not.
+    pub(super) fn complete(&mut self, before: &RouteTable) -> Result<Complete, Missing> {
         let Some(index) = &self.index else { return Err(Missing::default()) };
         for name in &index.shards {
             if !self.parsed.contains_key(name)
@@ -83,8 +84,12 @@ impl Published {
                 self.parsed.insert(name.clone(), Shard::parse(bytes.as_bytes()));
             }
         }
-        let assembled =
-            assemble(index, |name| self.parsed.get(name), |name| self.origin_tokens.get(name).cloned())?;
+        let assembled = assemble(
+            before,
+            index,
+            |name| self.parsed.get(name),
+            |name| self.origin_tokens.get(name).cloned(),
+        )?;
         let index = index.clone();
         // A few names for each, in order: no index is long.
         self.parsed.retain(|name, _| index.shards.contains(name));

@@ -130,8 +130,10 @@ fn route(raw: &RawValue) -> Result<Read, Unread> {
 }
 
 /// Puts the table of an index together. `shard` and `origin_token` give what is there under a name; if something is
-/// missing there is no table, because half of one would be a wrong one.
+/// missing there is no table, because half of one would be a wrong one. It shares with the table `before` what has not
+/// changed.
 pub fn assemble<'s>(
+    before: &RouteTable,
     index: &Index,
     shard: impl Fn(&str) -> Option<&'s Shard>,
     origin_token: impl Fn(&str) -> Option<OriginToken>,
@@ -173,5 +175,5 @@ pub fn assemble<'s>(
             }
         }
     }
-    Ok(Assembled { table: RouteTable::new(routes, index.shared_hosts), rejected })
+    Ok(Assembled { table: RouteTable::after(before, routes, index.shared_hosts), rejected })
 }

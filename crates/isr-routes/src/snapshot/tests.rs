@@ -40,8 +40,13 @@ fn shards(snapshot: &Snapshot) -> HashMap<String, Shard> {
 
 fn assembled(snapshot: &Snapshot) -> Assembled {
     let shards = shards(snapshot);
-    assemble(&snapshot.index, |name| shards.get(name), |name| snapshot.origin_tokens.get(name).cloned())
-        .expect("complete")
+    assemble(
+        &RouteTable::default(),
+        &snapshot.index,
+        |name| shards.get(name),
+        |name| snapshot.origin_tokens.get(name).cloned(),
+    )
+    .expect("complete")
 }
 
 /// A route of its own host for each number; the number also chooses what it says.
@@ -172,7 +177,7 @@ proptest! {
         prop_assert!(Index::parse(&bytes).is_err());
         let shard = Shard::parse(&bytes);
         let index = Index { shards: vec![shard.name().to_owned()], ..write(&compiled(&[]).table, false, &SALT).index };
-        let read = assemble(&index, |_| Some(&shard), |_| None).expect("complete");
+        let read = assemble(&RouteTable::default(), &index, |_| Some(&shard), |_| None).expect("complete");
         prop_assert_eq!(read.rejected.len(), 1, "what is in it is reported");
     }
 }

@@ -1,7 +1,6 @@
 //! A digest over what a table means.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use isr_cache::{NoStore, Policy};
 use sha2::{Digest, Sha256};
@@ -9,14 +8,24 @@ use sha2::{Digest, Sha256};
 use crate::key::{Normalise, QueryRule};
 use crate::route::{BypassRule, Route};
 
-/// Hexadecimal SHA-256 over routes in order of their names. Every field is written with its length before it, so no two tables write the same bytes; of
-/// secrets only digests are written.
-pub(super) fn of(routes: &[Arc<Route>], shared_hosts: bool) -> String {
+/// SHA-256 over what a route means.
+pub(super) type RouteDigest = [u8; 32];
+
+/// The digest of a route. Every field is written with its length before it, so no two routes write the same bytes; of secrets
+/// only digests are written.
+pub(super) fn of_route(route: &Route) -> RouteDigest {
+    let mut meaning = Meaning(Sha256::new());
+    meaning.route(route);
+    meaning.0.finalize().into()
+}
+
+/// Hexadecimal SHA-256 over the digests of routes in order of their names.
+pub(super) fn of<'r>(routes: impl ExactSizeIterator<Item = &'r RouteDigest>, shared_hosts: bool) -> String {
     let mut meaning = Meaning(Sha256::new());
     meaning.number(u64::from(shared_hosts));
     meaning.number(routes.len() as u64);
     for route in routes {
-        meaning.route(route);
+        meaning.0.update(route);
     }
     meaning.0.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String cannot fail.

@@ -35,7 +35,7 @@ fn the_longest_hostname_is_asked_first() {
         plain("*.b.example.com", "/exact"),
         plain("*.example.com", "/far"),
     ];
-    let table = RouteTable::new(routes, false);
+    let table = RouteTable::after(&RouteTable::default(), routes, false);
     for (host, path, expected) in [
         ("a.b.example.com", "/exact", "/exact for /exact"),
         ("a.b.example.com", "/near", "/near for /near"),
@@ -71,7 +71,7 @@ fn data_companions_belong_to_their_page() {
         of_nuxt("/"),
         of_nuxt("/blog/[slug]"),
     ];
-    let table = RouteTable::new(routes, false);
+    let table = RouteTable::after(&RouteTable::default(), routes, false);
     for (host, path, expected) in [
         ("next", "/_next/data/build/blog/1.json", "/blog/[slug] for /blog/1"),
         ("next", "/_next/data/build/blog/a%2Fb.json", "/blog/[slug] for /blog/a%2Fb"),
@@ -100,14 +100,18 @@ fn a_companion_without_a_page_is_looked_up_under_its_own_path() {
         route("h", "/blog/[slug]", Some(Framework::NextJs), "web"),
         route("h", "/_next/data/[build]/other.json", None, "web"),
     ];
-    let table = RouteTable::new(routes, false);
+    let table = RouteTable::after(&RouteTable::default(), routes, false);
     let expected = "/_next/data/[build]/other.json for /_next/data/b/other.json";
     assert_eq!(answer(&table, "h", "/_next/data/b/other.json"), expected);
 }
 
 #[test]
 fn untouched_paths_are_never_answered_by_their_framework() {
-    let one = RouteTable::new(vec![route("h", "/[[...path]]", Some(Framework::NextJs), "web")], false);
+    let one = RouteTable::after(
+        &RouteTable::default(),
+        vec![route("h", "/[[...path]]", Some(Framework::NextJs), "web")],
+        false,
+    );
     for path in ["/_next/static/chunks/a.js", "/_next/image"] {
         assert_eq!(answer(&one, "h", path), "pass web", "{path}");
     }
@@ -115,7 +119,7 @@ fn untouched_paths_are_never_answered_by_their_framework() {
 
     let mixed =
         vec![route("h", "/shop/[id]", Some(Framework::NextJs), "web"), route("h", "/api/**", None, "api")];
-    let mixed = RouteTable::new(mixed, false);
+    let mixed = RouteTable::after(&RouteTable::default(), mixed, false);
     assert_eq!(answer(&mixed, "h", "/_next/static/a.js"), "pass web", "the one backend of the framework");
     assert_eq!(answer(&mixed, "h", "/other"), "404 h");
 
@@ -124,7 +128,7 @@ fn untouched_paths_are_never_answered_by_their_framework() {
         route("h", "/blog/[id]", Some(Framework::NextJs), "blog"),
         route("h", "/_next/static/blog/**", None, "blog"),
     ];
-    let several = RouteTable::new(several, false);
+    let several = RouteTable::after(&RouteTable::default(), several, false);
     assert_eq!(answer(&several, "h", "/_next/static/a.js"), "404 h", "nobody knows whose it is");
     assert_eq!(
         answer(&several, "h", "/_next/static/blog/a.js"),

@@ -14,13 +14,13 @@ fn a_shard_is_there_as_long_as_one_object_holds_it() {
     published.shard("other".into(), SHARD);
     published.gone("one");
     published.index(&named(SHARD).to_bytes()).expect("an index");
-    assert!(published.complete().is_ok());
+    assert!(published.complete(&RouteTable::default()).is_ok());
 
     let mut published = Published::default();
     published.shard("one".into(), SHARD);
     published.shard("one".into(), "changed by hand");
     published.index(&named(SHARD).to_bytes()).expect("an index");
-    let missing = published.complete().err().expect("nobody holds it");
+    let missing = published.complete(&RouteTable::default()).err().expect("nobody holds it");
     assert_eq!(missing.shards, named(SHARD).shards);
 }
 
@@ -29,9 +29,9 @@ fn a_table_stays_whole_when_its_objects_go() {
     let mut published = Published::default();
     published.shard("one".into(), SHARD);
     published.index(&named(SHARD).to_bytes()).expect("an index");
-    assert!(published.complete().is_ok());
+    assert!(published.complete(&RouteTable::default()).is_ok());
     published.gone("one");
-    assert!(published.complete().is_ok(), "it was read already");
+    assert!(published.complete(&RouteTable::default()).is_ok(), "it was read already");
     let (shards, _) = published.parts(&named(SHARD));
     assert!(shards.is_empty(), "but cannot be saved");
 }

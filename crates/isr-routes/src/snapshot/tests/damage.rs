@@ -29,11 +29,12 @@ fn an_incomplete_table_is_none() {
     let shards = shards(&snapshot);
     let token = |name: &str| snapshot.origin_tokens.get(name).cloned();
     let shard = snapshot.index.shards[0].clone();
-    let missing = assemble(&snapshot.index, |_| None, token).expect_err("no shard");
+    let missing = assemble(&RouteTable::default(), &snapshot.index, |_| None, token).expect_err("no shard");
     assert_eq!(missing, Missing { shards: vec![shard], origin_tokens: Vec::new() });
     let name = snapshot.index.origin_tokens[0].clone();
     let missing =
-        assemble(&snapshot.index, |name| shards.get(name), |_| None::<OriginToken>).expect_err("no token");
+        assemble(&RouteTable::default(), &snapshot.index, |name| shards.get(name), |_| None::<OriginToken>)
+            .expect_err("no token");
     assert_eq!(missing, Missing { shards: Vec::new(), origin_tokens: vec![name] });
 }
 
