@@ -18,6 +18,7 @@ mod disk;
 mod folder;
 mod framing;
 mod generations;
+mod hits;
 mod hops;
 mod invalidate;
 mod kit;

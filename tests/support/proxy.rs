@@ -81,6 +81,7 @@ pub struct Launch {
     environment: Vec<(String, PathBuf)>,
     admin: IpAddr,
     file_size_limit: Option<u64>,
+    under: Vec<String>,
 }
 
 impl Launch {
@@ -115,6 +116,12 @@ impl Launch {
         self
     }
 
+    /// Runs it under a program that takes a command as its last arguments.
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Reads the manifests from here instead of the folder.
     pub fn routes(mut self, path: PathBuf) -> Self {
         self.routes = path;
@@ -134,9 +141,14 @@ impl Launch {
     /// Starts the proxy and waits only until it has its ports.
     pub async fn start_unready(self) -> Proxy {
         let binary = program();
-        let mut command = match self.file_size_limit {
-            None => Command::new(binary),
-            Some(limit) => {
+        let mut command = match (self.file_size_limit, self.under.split_first()) {
+            (None, None) => Command::new(binary),
+            (None, Some((before, arguments))) => {
+                let mut command = Command::new(before);
+                command.args(arguments).arg(binary);
+                command
+            }
+            (Some(limit), _) => {
                 // Without a handler, the signal that comes with the refusal would end the process. dash counts in
                 // blocks of 512 bytes.
                 let mut shell = Command::new("sh");
@@ -215,6 +227,7 @@ impl Proxy {
             environment: Vec::new(),
             admin: Ipv4Addr::LOCALHOST.into(),
             file_size_limit: None,
+            under: Vec::new(),
         }
     }
 

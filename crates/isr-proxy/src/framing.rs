@@ -92,6 +92,21 @@ enum Seen {
 }
 
 impl Scanner {
+    /// How many heads have passed.
+    pub(crate) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Whether a head comes next, or more of one.
+    pub(crate) fn awaits_head(&self) -> bool {
+        self.state == State::Head
+    }
+
+    /// Whether everything so far was whole messages.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.awaits_head() && self.held.is_empty()
+    }
+
     fn read(&mut self, mut bytes: &[u8]) -> Seen {
         while !bytes.is_empty() {
             match self.state {

@@ -264,7 +264,7 @@ fn ttl_after(policy: &Interval, response: &StoredResponse, now: Timestamp) -> Op
     }
 }
 
-fn ttl_of(ttl: Option<std::time::Duration>) -> Option<i64> {
+pub(crate) fn ttl_of(ttl: Option<std::time::Duration>) -> Option<i64> {
     ttl.and_then(|ttl| i64::try_from(ttl.as_secs()).ok())
 }
 

@@ -1,7 +1,7 @@
 //! The data plane: it answers visitors from stored pages, renders pages at the origin, and passes the rest through.
 //!
-//! A request comes in at [`listen`], which knows connections, and goes through [`respond`], which knows routes, from top
-//! to bottom: normalise the target, find the route, then one of four ways:
+//! A request comes in at [`listen`], which knows connections and gives each to one of the [`workers`]. A plain hit is answered
+//! from the bytes as they arrive ([`hit`]); everything else goes through [`respond`], which knows routes, from top to bottom: normalise the target, find the route, then one of four ways:
 //!
 //! * [`interval`]: the page of an ISR route, served from memory or waited for;
 //! * [`on_demand`]: a request with the token renders the page now;
@@ -28,6 +28,7 @@ mod entries;
 mod fields;
 mod forwarded;
 mod framing;
+mod hit;
 mod interval;
 mod invalidate;
 mod judge;
@@ -52,6 +53,7 @@ mod tls;
 mod tunnel;
 mod upstream;
 mod wire;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,6 +68,7 @@ pub use tls::TlsError;
 
 use crate::source::Source;
 use crate::state::{Draining, Proxy};
+use crate::workers::Workers;
 
 /// A proxy whose addresses are bound and whose first table is in force.
 pub struct Server {
@@ -74,6 +77,7 @@ pub struct Server {
     plain: TcpListener,
     tls: Option<(TcpListener, tls::Current)>,
     admin: TcpListener,
+    workers: Arc<Workers>,
 }
 
 /// The addresses that a server listens on; with port 0 the system has chosen.
@@ -107,6 +111,9 @@ pub enum ServeError {
     /// The shared tier.
     #[error("--shared: {0}")]
     Shared(#[from] SharedError),
+    /// The system.
+    #[error("no threads can be started to serve visitors: {0}")]
+    Threads(std::io::Error),
 }
 
 impl Server {
@@ -125,7 +132,8 @@ impl Server {
         let mut source = Source::find(&config).await?;
         let proxy = Proxy::new(config)?;
         source.begin(&proxy)?;
-        Ok(Self { proxy, source, plain, tls, admin })
+        let workers = Arc::new(Workers::start().map_err(ServeError::Threads)?);
+        Ok(Self { proxy, source, plain, tls, admin, workers })
     }
 
     /// Where it listens.
@@ -139,7 +147,7 @@ impl Server {
 
     /// Serves until `shutdown`, then drains: not ready, still accepting; then no longer accepting; then over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { proxy, source, plain, tls, admin } = self;
+        let Self { proxy, source, plain, tls, admin, workers } = self;
         // These end with the process: health is asked for, and certificates may change, until the last moment.
         tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
         tokio::spawn(source.follow(Arc::clone(&proxy)));
@@ -147,12 +155,17 @@ impl Server {
         let following = Arc::clone(&proxy);
         let following = tokio::spawn(async move { following.pages.follow(&following.clock).await });
         let mut listeners = tokio::task::JoinSet::new();
-        listeners.spawn(listen::accept(Arc::clone(&proxy), plain, None));
+        listeners.spawn(listen::accept(Arc::clone(&proxy), Arc::clone(&workers), plain, None));
         if let Some((listener, current)) = tls {
             if let Some(files) = proxy.config.tls.clone() {
                 tokio::spawn(tls::follow(files, Arc::clone(&current)));
             }
-            listeners.spawn(listen::accept(Arc::clone(&proxy), listener, Some(current)));
+            listeners.spawn(listen::accept(
+                Arc::clone(&proxy),
+                Arc::clone(&workers),
+                listener,
+                Some(current),
+            ));
         }
 
         shutdown.await;

@@ -1,7 +1,9 @@
 //! Accepting visitors' connections, and letting them go.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,8 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -21,12 +22,13 @@ use crate::body::Body;
 use crate::config::Scheme;
 use crate::problem::Problem;
 use crate::respond::respond;
-use crate::state::{Draining, Proxy, Visitor};
+use crate::state::{Closing, Draining, Proxy, Visitor};
 use crate::tls::Current;
-use crate::wire::{Connection, Wire};
+use crate::wire::{Connection, HEAD_WITHIN, Outlet, Wire};
+use crate::workers::Workers;
 
 /// Connections at a time. Each takes some 20 KiB; more wait in the kernel's queue.
-const CONNECTIONS_MOST: usize = 32_768;
+const CONNECTIONS_MOST: u32 = 32_768;
 
 /// The head of a request, and what hyper reads ahead, in bytes. Twice what is passed on, so that the refusal can be a
 /// sentence.
@@ -34,10 +36,6 @@ const HEAD_MOST: usize = 32 * 1024;
 
 /// Fields of a request. Browsers send twenty.
 const FIELDS_MOST: usize = 100;
-
-/// An idle connection is kept longer than ingresses keep theirs (nginx 60 s, Traefik 90 s), so that it is they who close
-/// it: a request that meets our closing would be lost. A head that takes longer to arrive is an attack.
-const HEAD_WITHIN: Duration = Duration::from_mins(2);
 
 /// A TLS handshake takes two round trips; a client that needs longer is gone or hostile.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -52,11 +50,15 @@ const RESETS_MOST: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the proxy closes, then waits for those that are open.
-pub(crate) async fn accept(proxy: Arc<Proxy>, listener: TcpListener, tls: Option<Current>) {
+pub(crate) async fn accept(
+    proxy: Arc<Proxy>,
+    workers: Arc<Workers>,
+    listener: TcpListener,
+    tls: Option<Current>,
+) {
     // Whatever the last hop is, visitors of a site that is https use https.
     let scheme = if tls.is_some() { Scheme::Https } else { proxy.config.public_scheme };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
-    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST as usize));
     let mut draining = proxy.draining.subscribe();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
@@ -64,7 +66,8 @@ pub(crate) async fn accept(proxy: Arc<Proxy>, listener: TcpListener, tls: Option
             accepted = listener.accept() => accepted,
             _ = draining.wait_for(|state| *state >= Draining::Closing) => break,
         };
-        let (stream, peer) = match accepted {
+        // Without the ties to this runtime.
+        let (stream, peer) = match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -72,37 +75,34 @@ pub(crate) async fn accept(proxy: Arc<Proxy>, listener: TcpListener, tls: Option
                 continue;
             }
         };
-        let (proxy, tls, watcher) = (Arc::clone(&proxy), tls.clone(), graceful.watcher());
-        tokio::spawn(async move {
+        let (proxy, tls) = (Arc::clone(&proxy), tls.clone());
+        workers.serve(async move {
             let _place = place;
             proxy.metrics.connections.inc();
-            let visitor = Visitor { peer, scheme };
-            connection(&proxy, stream, visitor, tls, watcher).await;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(&proxy, stream, Visitor { peer, scheme }, tls).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
             proxy.metrics.connections.dec();
         });
     }
     drop(listener);
     tokio::select! {
-        () = graceful.shutdown() => {}
+        // All of them are free when nobody is served any more.
+        _ = places.acquire_many(CONNECTIONS_MOST) => {}
         _ = draining.wait_for(|state| *state == Draining::Over) => {}
     }
 }
 
-async fn connection(
-    proxy: &Arc<Proxy>,
-    stream: TcpStream,
-    visitor: Visitor,
-    tls: Option<Current>,
-    watcher: Watcher,
-) {
+async fn connection(proxy: &Arc<Proxy>, stream: TcpStream, visitor: Visitor, tls: Option<Current>) {
     // Responses are written whole; waiting to fill a packet only adds delay.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve(proxy, stream, visitor, watcher).await,
+        None => serve(proxy, stream, visitor).await,
         Some(current) => {
             let acceptor = TlsAcceptor::from(current.load_full());
             match tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(proxy, stream, visitor, watcher).await,
+                Ok(Ok(stream)) => serve(proxy, stream, visitor).await,
                 Ok(Err(error)) => tracing::debug!(%error, peer = %visitor.peer, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(peer = %visitor.peer, "the TLS handshake took too long"),
             }
@@ -110,35 +110,69 @@ async fn connection(
     }
 }
 
-async fn serve<S>(proxy: &Arc<Proxy>, stream: S, visitor: Visitor, watcher: Watcher)
+/// Serves a connection: hits alone until something else comes, then hits beside hyper.
+async fn serve<S>(proxy: &Arc<Proxy>, stream: S, visitor: Visitor)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Outlet,
 {
     let connection = Connection::new();
-    let io = TokioIo::new(Wire::new(stream, connection.clone()));
+    let mut closing = Closing::of(proxy);
+    let mut wire = Wire::new(stream, connection.clone(), Arc::clone(proxy));
+    match wire.serve_hits(&mut closing).await {
+        // On the heap, so that a connection that only hits does not carry the room for it.
+        Ok(true) => Box::pin(serve_all(proxy, wire, connection, visitor, closing)).await,
+        Ok(false) => {
+            // The visitor may be gone.
+            let _ = wire.shutdown().await;
+        }
+        Err(error) => tracing::debug!(%error, peer = %visitor.peer, "the connection ended early"),
+    }
+}
+
+async fn serve_all<S>(
+    proxy: &Arc<Proxy>,
+    wire: Wire<S>,
+    connection: Connection,
+    visitor: Visitor,
+    mut closing: Closing,
+) where
+    S: Outlet,
+{
+    let builder = builder(wire.is_last());
     let requests = AtomicU64::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
         let number = requests.fetch_add(1, Ordering::Relaxed);
         let ambiguous = connection.framing().is_ambiguous(number);
         request.extensions_mut().insert(connection.clone());
-        let proxy = Arc::clone(proxy);
+        let (proxy, connection) = (Arc::clone(proxy), connection.clone());
         async move {
-            Ok::<_, Infallible>(if ambiguous { refuse() } else { respond(proxy, visitor, request).await })
+            let response = if ambiguous { refuse() } else { respond(proxy, visitor, request).await };
+            Ok::<_, Infallible>(connection.note_end(response))
         }
     });
-    let builder = builder();
-    let served = builder.serve_connection_with_upgrades(io, service);
-    if let Err(error) = watcher.watch(served).await {
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire), service));
+    let mut is_closing = false;
+    let served = poll_fn(|context| {
+        // First what has arrived: hyper forgets it when it is told to close before it knows the version.
+        let result = served.as_mut().poll(context);
+        if result.is_pending() && !is_closing && closing.has_begun(context) {
+            is_closing = true;
+            served.as_mut().graceful_shutdown();
+            return served.as_mut().poll(context);
+        }
+        result
+    });
+    if let Err(error) = served.await {
         tracing::debug!(error = %error, peer = %visitor.peer, "the connection ended early");
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+/// How hyper serves. The time within which a head arrives is the wire's to watch, which sees hits as well.
+fn builder(is_last: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .keep_alive(!is_last)
         .max_headers(FIELDS_MOST)
         .max_buf_size(HEAD_MOST)
         // A client that has sent all it will send may still read: `curl` with a closed stdin does so.

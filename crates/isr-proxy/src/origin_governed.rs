@@ -173,7 +173,7 @@ impl Context<'_> {
         }
         let candidate = Candidate { key: key.to_vec(), stored: Arc::clone(stored), stale_if_error: true };
         let apart = Apart::from(self);
-        tokio::spawn(async move {
+        self.proxy.background.spawn(async move {
             let limits = &apart.proxy.config.limits;
             let refreshed = apart.with(async |context| {
                 let _slot = context.proxy.slots.acquire(&context.route.backend.name, true).await;
@@ -190,7 +190,7 @@ impl Context<'_> {
     /// Validates for all who wait. The task is its own: a visitor who leaves, or reads slowly, holds up nobody.
     async fn lead(self, head: Parts, candidate: Candidate, flight: turn::Flight) -> Answered {
         let apart = Apart::from(self);
-        let task = tokio::spawn(async move {
+        let task = self.proxy.background.spawn(async move {
             let said = apart
                 .with(async |context| context.ask(&head, Some(&candidate), Some(ask::WHOLE_WITHIN)).await);
             let said = said.await;

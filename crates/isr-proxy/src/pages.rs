@@ -12,12 +12,15 @@ use std::hash::BuildHasher as _;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use isr_cache::{
     BoxFuture, Epoch, Epochs, Group, Invalidation, Invalidations, Mode, Pages as Covered, Reach, Realm,
     Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks, Watermark,
 };
 use isr_routes::Route;
-use isr_store::{Disk, DiskUsage, Followed, Front, Groups, Memory, Shared, SharedError, Usage};
+use isr_store::{
+    BodyFile, Disk, DiskUsage, Files, Followed, Front, Groups, Memory, Shared, SharedError, Usage,
+};
 use tokio::sync::Mutex;
 
 use crate::config::Config;
@@ -40,6 +43,7 @@ const RECALLS: usize = 256;
 /// All stored responses.
 pub(crate) struct Pages {
     memory: Arc<Memory>,
+    files: Files,
     disk: Option<Disk>,
     replicas: Option<Replicas>,
     groups: Groups,
@@ -91,6 +95,7 @@ impl Pages {
         };
         Ok(Self {
             memory,
+            files: Files::new(limits.memory_bytes),
             disk,
             replicas,
             groups: Groups::default(),
@@ -105,6 +110,11 @@ impl Pages {
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Arc<StoredResponse>> {
         self.memory.get(key)
+    }
+
+    /// The file of a body that is long enough for one, for the kernel to send from.
+    pub(crate) fn file(&self, body: &Bytes) -> Option<Arc<BodyFile>> {
+        self.files.of(body)
     }
 
     /// The response in memory under `key`, without counting as a use of it.

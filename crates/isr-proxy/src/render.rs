@@ -92,7 +92,7 @@ impl Landing {
 
 /// Begins a render that [`isr_cache::Entry`] asked for.
 pub(crate) fn begin(proxy: &Arc<Proxy>, job: Arc<Job>, flight: Flight, streamed: Option<Streamed>) {
-    tokio::spawn(run(Arc::clone(proxy), job, flight, streamed));
+    proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed));
 }
 
 async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed: Option<Streamed>) {

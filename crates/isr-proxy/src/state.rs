@@ -1,12 +1,15 @@
 //! What all requests share.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use isr_cache::Timestamp;
 use isr_store::SharedError;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
@@ -26,6 +29,8 @@ const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 /// The state of the data plane.
 pub(crate) struct Proxy {
     pub(crate) config: Config,
+    /// Where everything is done that no visitor's thread should be kept busy with: renders, connections to backends.
+    pub(crate) background: Handle,
     pub(crate) clock: Clock,
     /// The routes in force. Swapped whole; a request keeps the one it began with.
     pub(crate) active: ArcSwap<Active>,
@@ -64,7 +69,7 @@ pub(crate) struct Visitor {
 }
 
 impl Proxy {
-    /// To be called within a runtime.
+    /// To be called within the runtime that is to be the background.
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, SharedError> {
         let limits = &config.limits;
         let clock = Clock::start();
@@ -81,6 +86,7 @@ impl Proxy {
             reading: origin_governed::room(limits.memory_bytes),
             metrics: Metrics::new(),
             draining: watch::Sender::new(Draining::No),
+            background: Handle::current(),
             config,
         }))
     }
@@ -94,5 +100,36 @@ impl Proxy {
     pub(crate) fn has_caught_up(&self) -> bool {
         (self.pages.have_caught_up() && self.purges.have_caught_up())
             || self.clock.now().since(self.started) > CATCH_UP_WITHIN
+    }
+}
+
+/// Whether the proxy no longer accepts connections, for a task that asks at every step. Waiting among all the others is
+/// done once; what is asked at each step is a number.
+pub(crate) struct Closing {
+    news: watch::Receiver<Draining>,
+    begins: Pin<Box<dyn Future<Output = ()> + Send>>,
+    is_waiting: bool,
+    has_begun: bool,
+}
+
+impl Closing {
+    pub(crate) fn of(proxy: &Proxy) -> Self {
+        let (news, mut draining) = (proxy.draining.subscribe(), proxy.draining.subscribe());
+        let begins = Box::pin(async move {
+            // An error is the end of the proxy itself.
+            let _ = draining.wait_for(|state| *state >= Draining::Closing).await;
+        });
+        Self { news, begins, is_waiting: false, has_begun: false }
+    }
+
+    /// Whether it has; if not, the task is woken when it does. All calls come from one task.
+    pub(crate) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
+        let is_news = self.news.has_changed().unwrap_or(true);
+        if !self.has_begun && (!self.is_waiting || is_news) {
+            self.news.mark_unchanged();
+            self.is_waiting = true;
+            self.has_begun = self.begins.as_mut().poll(context).is_ready();
+        }
+        self.has_begun
     }
 }

@@ -17,6 +17,8 @@ use hyper_util::client::legacy::connect::{
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::activity::Activity;
 use crate::body::{Body, BoxError};
@@ -34,9 +36,12 @@ const POOL_PER_BACKEND: usize = 64;
 const HEAD_MOST: usize = 64 * 1024;
 
 /// The client side of the proxy.
+#[derive(Clone)]
 pub(crate) struct Upstream {
     client: Client<Connector, Body>,
     first_byte: Duration,
+    /// Where connections are driven. A connection is used by all, so it must not stand still with one visitor's thread.
+    background: Handle,
 }
 
 /// In the extensions of a request: where interim responses to it go.
@@ -86,6 +91,7 @@ impl OriginError {
 }
 
 impl Upstream {
+    /// To be called within the runtime that is to drive the connections.
     pub(crate) fn new(limits: &Limits) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
@@ -98,7 +104,7 @@ impl Upstream {
             .http1_max_buf_size(HEAD_MOST)
             .set_host(false)
             .build(Connector(http));
-        Self { client, first_byte: limits.first_byte }
+        Self { client, first_byte: limits.first_byte, background: Handle::current() }
     }
 
     /// Sends a visitor's request to `address` (`host:port`). `head`'s URI is path and query.
@@ -111,13 +117,17 @@ impl Upstream {
         head: Parts,
         body: Body,
     ) -> Result<Response<Incoming>, OriginError> {
-        let again = (head.method.is_idempotent() && body.is_end_stream()).then(|| head.clone());
-        match (self.attempt(address, head, body).await, again) {
-            (Err(Failed { reused: true, error: OriginError::Broken { .. }, .. }), Some(head)) => {
-                self.attempt(address, head, Body::Empty).await.map_err(|failed| failed.error)
+        let (this, to) = (self.clone(), address.to_owned());
+        self.apart(address, async move {
+            let again = (head.method.is_idempotent() && body.is_end_stream()).then(|| head.clone());
+            match (this.attempt(&to, head, body).await, again) {
+                (Err(Failed { reused: true, error: OriginError::Broken { .. }, .. }), Some(head)) => {
+                    this.attempt(&to, head, Body::Empty).await
+                }
+                (result, _) => result,
             }
-            (result, _) => result.map_err(|failed| failed.error),
-        }
+        })
+        .await
     }
 
     /// Sends a render's GET to `address`.
@@ -125,11 +135,31 @@ impl Upstream {
     /// It is no visitor's request, so it may be made twice: it is sent once more if no connection came about, or if it
     /// ended before any response. A replica that is going has such ends, and another answers the second time.
     pub(crate) async fn fetch(&self, address: &str, head: Parts) -> Result<Response<Incoming>, OriginError> {
-        let result = match self.attempt(address, head.clone(), Body::Empty).await {
-            Err(Failed { silent: true, .. }) => self.attempt(address, head, Body::Empty).await,
-            result => result,
-        };
-        result.map_err(|failed| failed.error)
+        let (this, to) = (self.clone(), address.to_owned());
+        self.apart(address, async move {
+            match this.attempt(&to, head.clone(), Body::Empty).await {
+                Err(Failed { silent: true, .. }) => this.attempt(&to, head, Body::Empty).await,
+                result => result,
+            }
+        })
+        .await
+    }
+
+    /// Sends in the background, as long as somebody waits for it.
+    async fn apart(
+        &self,
+        address: &str,
+        send: impl Future<Output = Result<Response<Incoming>, Failed>> + Send + 'static,
+    ) -> Result<Response<Incoming>, OriginError> {
+        let mut sending = JoinSet::new();
+        sending.spawn_on(send, &self.background);
+        match sending.join_next().await {
+            Some(Ok(result)) => result.map_err(|failed| failed.error),
+            _ => Err(OriginError::Broken {
+                address: address.to_owned(),
+                cause: "the request was given up".to_owned(),
+            }),
+        }
     }
 
     async fn attempt(

@@ -1,10 +1,15 @@
-//! A visitor's connection as hyper sees it, with two things added that hyper has no way to do: following the framing of
-//! what comes in ([`crate::framing`]), and sending interim responses before the final one.
+//! A visitor's connection as hyper sees it, with three things added that hyper has no way to do: following the framing of
+//! what comes in ([`crate::framing`]), sending interim responses before the final one, and answering hits before hyper is
+//! asked ([`hits`]).
+
+mod hits;
+mod outlet;
+mod patience;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -12,8 +17,15 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::body::{Body, BoxError};
 use crate::fields::strip_hop_by_hop;
 use crate::framing::{Framing, Scanner};
+use crate::state::Proxy;
+use hits::Hits;
+use patience::Patience;
+
+pub(crate) use outlet::Outlet;
+pub(crate) use patience::HEAD_WITHIN;
 
 /// Interim responses that wait to be written, at most; an origin that sends more of them for one request loses them.
 const INTERIM_MOST: usize = 16;
@@ -27,6 +39,8 @@ struct Shared {
     /// Some request of this connection was sent on to an origin, so there may be interim responses. Hits leave it.
     expecting: AtomicBool,
     interim: Mutex<Interim>,
+    /// Requests that hyper was given and has answered to the end.
+    answered: AtomicU64,
 }
 
 #[derive(Default)]
@@ -42,11 +56,18 @@ impl Connection {
             framing: Framing::new(),
             expecting: AtomicBool::new(false),
             interim: Mutex::default(),
+            answered: AtomicU64::new(0),
         }))
     }
 
     pub(crate) fn framing(&self) -> &Framing {
         &self.0.framing
+    }
+
+    /// Has the end of this response noted, when hyper lets go of its body.
+    pub(crate) fn note_end(&self, response: http::Response<Body>) -> http::Response<Noted> {
+        let connection = self.clone();
+        response.map(|body| Noted { body, connection })
     }
 
     /// From here on the wire looks for interim responses.
@@ -95,6 +116,38 @@ impl Connection {
     }
 }
 
+/// A body whose end is noted.
+pub(crate) struct Noted {
+    body: Body,
+    connection: Connection,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.connection.0.answered.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl http_body::Body for Noted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// The stream under hyper.
 pub(crate) struct Wire<S> {
     stream: S,
@@ -106,11 +159,38 @@ pub(crate) struct Wire<S> {
     /// other, and an interim response comes before the response of its request has begun: so whatever waits now belongs
     /// before the next byte that hyper writes.
     flushed: bool,
+    hits: Hits,
+    patience: Patience,
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S, connection: Connection) -> Self {
-        Self { stream, scanner: Scanner::default(), connection, writing: Bytes::new(), flushed: true }
+    /// A connection whose hits are answered from the pages of `proxy`.
+    pub(crate) fn new(stream: S, connection: Connection, proxy: Arc<Proxy>) -> Self {
+        Self {
+            stream,
+            scanner: Scanner::default(),
+            connection,
+            writing: Bytes::new(),
+            flushed: true,
+            hits: Hits::new(proxy),
+            patience: Patience::new(),
+        }
+    }
+
+    /// Whether the answer to the next request is to be the last one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.hits.is_last
+    }
+
+    /// Whether the next byte begins a request of HTTP/1 to which no answer is due before another one: hyper has answered
+    /// what it was given, and the answers are written.
+    fn is_between_requests(&self) -> bool {
+        let shared = &self.connection.0;
+        shared.framing.speaks_http1()
+            && self.scanner.is_between_messages()
+            && self.flushed
+            && self.writing.is_empty()
+            && shared.answered.load(Ordering::Acquire) == self.scanner.heads()
     }
 }
 
@@ -147,27 +227,38 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: Outlet> AsyncRead for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
+        if this.is_between_requests() {
+            ready!(this.poll_hits(context))?;
+        }
+        if this.scanner.awaits_head() && this.connection.0.framing.speaks_http1() {
+            this.patience.check(context)?;
+        } else {
+            this.patience.renew();
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if !this.hits.take_unread(buffer) {
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        }
         this.connection.0.framing.note(&mut this.scanner, &buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Outlet> AsyncWrite for Wire<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
+        this.patience.renew();
         ready!(this.poll_begin(context))?;
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
@@ -178,6 +269,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
+        this.patience.renew();
         ready!(this.poll_begin(context))?;
         Pin::new(&mut this.stream).poll_write_vectored(context, slices)
     }
@@ -195,6 +287,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        ready!(this.poll_unsent(context))?;
+        Pin::new(&mut this.stream).poll_shutdown(context)
     }
 }

@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod contract;
 mod disk;
+mod files;
 mod groups;
 mod memory;
 mod record;
@@ -16,6 +17,7 @@ mod shared;
 mod testing;
 
 pub use disk::{Disk, DiskUsage, Followed, Front, Recalled};
+pub use files::{BodyFile, Files};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};
 pub use shared::{

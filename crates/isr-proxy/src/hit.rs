@@ -1,0 +1,170 @@
+//! Answering a hit from the bytes as they arrive.
+//!
+//! What a hit needs of HTTP is little: where the head ends, the target, the host, and that nothing in it asks for more
+//! than a page. So the most frequent request of all is answered here, without a map of fields on either side, and
+//! everything else goes on to hyper untouched. The rule is to say no: only a GET over HTTP/1.1 without a body, whose every
+//! part is spelled the plain way, is looked at. The head is parsed by hyper's own parser (httparse), so the two cannot
+//! disagree about where it ends; what is decided about it is decided by the same functions of `isr-routes` and `isr-cache`
+//! as in [`crate::respond`].
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{HeaderName, Method};
+use httparse::Header;
+use isr_cache::head::write_moment;
+use isr_cache::{
+    CacheStatus, Handling, Policy, Precondition, RequestFields, Standing, StoredResponse, XIsrCache,
+    conditional, negotiate,
+};
+use isr_routes::{Found, Target};
+
+use crate::interval::ttl_of;
+use crate::page::belongs;
+use crate::state::Proxy;
+
+/// Fields of a request that is answered here, at most. Browsers send twenty, ingresses add ten.
+const FIELDS_MOST: usize = 64;
+
+/// A hit, but for its head.
+pub(crate) struct Hit {
+    /// How many bytes of what was read were the request.
+    pub(crate) read: usize,
+    /// What follows the head.
+    pub(crate) body: Bytes,
+}
+
+/// Answers the request at the beginning of `input`, if it is all there, plain, and its page is stored and fresh. The head of
+/// the answer goes to `head`; `key` is room for the key. `last` tells the visitor that the connection ends.
+pub(crate) fn answer(
+    proxy: &Proxy,
+    input: &[u8],
+    last: bool,
+    key: &mut Vec<u8>,
+    head: &mut Vec<u8>,
+) -> Option<Hit> {
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS_MOST];
+    let (read, request) = Request::parse(input, &mut room)?;
+    let target = Target::of(request.host, request.path, request.query).ok()?;
+    let active = proxy.active.load();
+    let Found::Route { route, .. } = active.table.find(&target.host, &target.path) else { return None };
+    let Policy::Interval(policy) = &route.policy else { return None };
+    if route.is_draft(&request) || route.bypasses(&request) {
+        return None;
+    }
+    key.clear();
+    route.write_key(&target, &request, key);
+    let stored = proxy.pages.get(key).filter(|stored| belongs(stored, route))?;
+    let now = proxy.clock.now();
+    let watermark = proxy.pages.watermark(&stored, route, now);
+    let Standing::Fresh { ttl } = stored.render.standing(now, policy, watermark) else { return None };
+
+    head.clear();
+    let body = write_answer(&request, &stored, head);
+    if last {
+        head.extend_from_slice(b"connection: close\r\n");
+    }
+    let (handling, ttl) = (Handling::Hit, ttl_of(ttl));
+    let status = CacheStatus { handling, ttl, stored: false, collapsed: false, detail: None };
+    write_moment(stored.render.age(now).as_secs(), XIsrCache::Hit, &status, head);
+    active.count(route, XIsrCache::Hit);
+    Some(Hit { read, body })
+}
+
+/// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns the body. The same answer as
+/// [`crate::answer::answer`] gives by way of hyper.
+fn write_answer(request: &impl RequestFields, stored: &StoredResponse, head: &mut Vec<u8>) -> Bytes {
+    let representation = negotiate::choose(request, stored);
+    let (etag, modified) = (representation.etag.as_ref(), stored.modified);
+    match conditional::precondition(&Method::GET, request, etag, modified, stored.status) {
+        Precondition::Full => {
+            head.extend_from_slice(stored.head(representation));
+            representation.body.clone()
+        }
+        Precondition::NotModified => {
+            stored.write_not_modified(representation, head);
+            Bytes::new()
+        }
+    }
+}
+
+/// A request that may be answered here.
+struct Request<'b> {
+    host: &'b str,
+    path: &'b str,
+    query: &'b str,
+    fields: &'b [Header<'b>],
+}
+
+impl<'b> Request<'b> {
+    /// The request at the beginning of `input` and its length.
+    fn parse(input: &'b [u8], room: &'b mut [MaybeUninit<Header<'b>>]) -> Option<(usize, Self)> {
+        if !input.starts_with(b"GET /") {
+            return None;
+        }
+        let mut parsed = httparse::Request::new(&mut []);
+        let read = match parsed.parse_with_uninit_headers(input, room) {
+            Ok(httparse::Status::Complete(read)) if parsed.version == Some(1) => read,
+            _ => return None,
+        };
+        let (target, fields): (&str, &'b [Header<'b>]) = (parsed.path?, parsed.headers);
+        let mut host = None;
+        for field in fields {
+            match field.name.len() {
+                4 if is(field, "host") => {
+                    if host.is_some() {
+                        return None;
+                    }
+                    host = Some(std::str::from_utf8(field.value).ok()?);
+                }
+                10 if is(field, "connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => {
+                    return None;
+                }
+                _ if MEAN_MORE.iter().any(|name| is(field, name)) => return None,
+                _ => {}
+            }
+        }
+        if !target.bytes().all(is_plain) {
+            return None;
+        }
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Some((read, Self { host: host?, path, query, fields }))
+    }
+}
+
+/// Fields with which a request is more than a GET of a page: it has a body, wants another protocol or a part, or speaks to
+/// us.
+const MEAN_MORE: [&str; 8] = [
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "expect",
+    "range",
+    "trailer",
+    "x-prerender-revalidate",
+];
+
+fn is(field: &Header<'_>, name: &str) -> bool {
+    field.name.eq_ignore_ascii_case(name)
+}
+
+/// The characters of a path and a query (RFC 3986 §3.3, §3.4), and no others. Much else is accepted from visitors, by hyper
+/// and by [`Target`]; who sends it gets there by the longer way.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'/' | b'?' | b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'
+                ..=b',' | b';' | b'=' | b':' | b'@'
+        )
+}
+
+impl RequestFields for Request<'_> {
+    fn values<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
+        self.fields.iter().filter(|field| is(field, name.as_str())).map(|field| field.value)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use http::HeaderMap;
+use httparse::EMPTY_HEADER;
+use isr_cache::{Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+use super::*;
+use crate::answer::{Label, answer};
+
+fn parsed(input: &[u8]) -> Option<usize> {
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS_MOST];
+    Request::parse(input, &mut room).map(|(read, _)| read)
+}
+
+fn head(line: &str, fields: &str) -> Vec<u8> {
+    format!("{line}\r\nHost: a.example\r\n{fields}\r\n").into_bytes()
+}
+
+#[test]
+fn plain_requests_are_answered_here() {
+    let plain = [
+        ("GET / HTTP/1.1", ""),
+        ("GET /blog/1?page=2&x=%20 HTTP/1.1", "Accept-Encoding: gzip, br\r\nCookie: a=b; c=d\r\n"),
+        ("GET /%C3%BC HTTP/1.1", "Connection: keep-alive\r\nIf-None-Match: \"a\"\r\n"),
+        ("GET /a HTTP/1.1", "X-Forwarded-For: ::1\r\nUser-Agent: \u{fc}\r\n"),
+    ];
+    for (line, fields) in plain {
+        let request = head(line, fields);
+        assert_eq!(parsed(&request), Some(request.len()), "{line} {fields}");
+        let followed = [request.clone(), b"POST / HTTP/1.1".to_vec()].concat();
+        assert_eq!(parsed(&followed), Some(request.len()), "what follows is not read: {line} {fields}");
+    }
+}
+
+#[test]
+fn whatever_may_mean_more_is_left_to_hyper() {
+    let lines = [
+        "HEAD / HTTP/1.1",
+        "get / HTTP/1.1",
+        " GET / HTTP/1.1",
+        "\r\nGET / HTTP/1.1",
+        "GET / HTTP/1.0",
+        "GET / HTTP/1.7",
+        "GET  / HTTP/1.1",
+        "GET http://a.example/ HTTP/1.1",
+        "GET * HTTP/1.1",
+        "GET /#a HTTP/1.1",
+        "GET /\u{fc} HTTP/1.1",
+        "GET /a\\b HTTP/1.1",
+        "GET /\"a\" HTTP/1.1",
+        "GET /?<a> HTTP/1.1",
+        "PRI * HTTP/2.0",
+    ];
+    for line in lines {
+        assert_eq!(parsed(&head(line, "")), None, "{line:?}");
+    }
+    let fields = [
+        "Host: a.example\r\n",
+        "host: b.example\r\n",
+        "Content-Length: 0\r\n",
+        "CONTENT-LENGTH: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding: identity\r\n",
+        "X-A: 1\r\n Transfer-Encoding: chunked\r\n",
+        "X-A: 1\rTransfer-Encoding: chunked\r\n",
+        "X-A: \0\r\n",
+        ": 1\r\n",
+        "garbage\r\n",
+        "Connection: close\r\n",
+        "Connection: keep-alive, upgrade\r\n",
+        "Upgrade: h2c\r\n",
+        "Expect: 100-continue\r\n",
+        "Range: bytes=0-1\r\n",
+        "Trailer: x\r\n",
+        "x-prerender-revalidate: token\r\n",
+    ];
+    for field in fields {
+        assert_eq!(parsed(&head("GET / HTTP/1.1", field)), None, "{field:?}");
+    }
+    assert_eq!(parsed(b"GET / HTTP/1.1\r\n\r\n"), None, "no host");
+    let many = "X-Many: 1\r\n".repeat(FIELDS_MOST);
+    assert_eq!(parsed(&head("GET / HTTP/1.1", &many)), None, "more fields than are looked at");
+    let whole = head("GET /a HTTP/1.1", "Accept: */*\r\n");
+    for end in 0..whole.len() {
+        assert_eq!(parsed(&whole[..end]), None, "{end} bytes of a head are none");
+    }
+}
+
+const NAMES: [&str; 9] = [
+    "accept-ranges",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "date",
+    "link",
+    "vary",
+    "x-twice",
+    "x-isr-cache",
+];
+
+fn stored() -> impl Strategy<Value = StoredResponse> {
+    let fields = prop::collection::vec((prop::sample::select(&NAMES[..]), "[a-z/=;, ]{1,20}"), 0..12);
+    let status = prop::sample::select(vec![200_u16, 301, 308, 404, 410]);
+    let etag = prop::option::of("\"[a-f0-9]{4}\"");
+    (fields, status, etag, 0_usize..3000, any::<bool>()).prop_map(
+        |(fields, status, etag, length, compressed)| {
+            let value = |text: String| http::HeaderValue::from_str(&text).expect("a value");
+            let body = |length: usize| Bytes::from(vec![b'x'; length]);
+            let etag = etag.map(value);
+            let gzip = Representation::new(Coding::Gzip, body(length / 2), etag.clone());
+            StoredResponse {
+                status: http::StatusCode::from_u16(status).expect("a status"),
+                fields: fields
+                    .into_iter()
+                    .map(|(name, text)| (HeaderName::from_static(name), value(text)))
+                    .collect(),
+                identity: Representation::new(Coding::Identity, body(length), etag),
+                compressed: if compressed { Box::new([gzip]) } else { Box::default() },
+                modified: Some(Timestamp(1_787_018_478_321)),
+                render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+                governed: None,
+                group: Arc::new(Group::new("a.example/".into())),
+                tags: Box::default(),
+                route: "shop/route".into(),
+            }
+        },
+    )
+}
+
+const REQUESTS: [&[(&str, &str)]; 7] = [
+    &[],
+    &[("accept-encoding", "gzip")],
+    &[("if-none-match", "*")],
+    &[("if-none-match", "\"0000\""), ("accept-encoding", "gzip, br")],
+    &[("if-modified-since", "Tue, 18 Aug 2026 02:01:19 GMT")],
+    &[("if-modified-since", "Tue, 18 Aug 2026 02:01:17 GMT")],
+    &[("if-none-match", "*"), ("accept-encoding", "gzip;q=1")],
+];
+
+proptest! {
+    /// The head that is written here has the status and the fields that hyper would be given.
+    #[test]
+    fn both_ways_give_the_same_answer(
+        stored in stored(),
+        request in prop::sample::select(&REQUESTS[..]),
+        age in 0_u64..1 << 40,
+        ttl in prop::option::of(0_i64..1 << 40),
+    ) {
+        let status = CacheStatus { handling: Handling::Hit, ttl, stored: false, collapsed: false, detail: None };
+        let headers: HeaderMap = request
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+            .collect();
+        let label = Label { short: XIsrCache::Hit, status };
+        let by_hyper = answer(&Method::GET, &headers, &stored, age, &label);
+
+        let mut head = Vec::new();
+        let body = write_answer(&headers, &stored, &mut head);
+        write_moment(age, XIsrCache::Hit, &status, &mut head);
+        let mut room = [EMPTY_HEADER; 64];
+        let mut here = httparse::Response::new(&mut room);
+        prop_assert_eq!(here.parse(&head), Ok(httparse::Status::Complete(head.len())));
+        prop_assert_eq!(here.code, Some(by_hyper.status().as_u16()));
+        let mut ours: Vec<(String, Vec<u8>)> =
+            here.headers.iter().map(|field| (field.name.to_owned(), field.value.trim_ascii().to_vec())).collect();
+        // White space around a value is not part of it (RFC 9110 §5.5).
+        let trimmed = |value: &http::HeaderValue| value.as_bytes().trim_ascii().to_vec();
+        let mut theirs: Vec<(String, Vec<u8>)> =
+            by_hyper.headers().iter().map(|(name, value)| (name.to_string(), trimmed(value))).collect();
+        ours.sort();
+        theirs.sort();
+        prop_assert_eq!(ours, theirs);
+        let length = match by_hyper.into_body() {
+            crate::body::Body::Whole(Some(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        prop_assert_eq!(body.len(), length);
+    }
+}

@@ -1,0 +1,98 @@
+//! Where answers go: a socket, to which the kernel can send a file without copying it, or TLS, which has to see every byte.
+
+use std::io::{ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use isr_store::BodyFile;
+use rustix::fs::sendfile;
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A visitor's connection, encrypted or not.
+pub(crate) trait Outlet: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The socket, if what is written goes to it as it is.
+    fn socket(&self) -> Option<&TcpStream>;
+}
+
+impl Outlet for TcpStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Outlet for TlsStream<TcpStream> {
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+/// An answer that is being written, or the rest of one.
+pub(super) struct Answer<H> {
+    pub(super) head: H,
+    pub(super) body: Bytes,
+    /// A file that ends with `body`.
+    pub(super) file: Option<Arc<BodyFile>>,
+}
+
+impl<H: Buf> Answer<H> {
+    /// Writes all of it; pending with the rest when there is no more room.
+    pub(super) fn poll_write<S: Outlet>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        while self.head.has_remaining() || self.body.has_remaining() {
+            let written = ready!(self.poll_write_some(stream, context))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            let of_head = written.min(self.head.remaining());
+            self.head.advance(of_head);
+            self.body.advance(written - of_head);
+        }
+        // TLS keeps what the socket had no room for.
+        Pin::new(stream).poll_flush(context)
+    }
+
+    fn poll_write_some<S: Outlet>(&self, stream: &mut S, context: &mut Context<'_>) -> Poll<Result<usize>> {
+        let (head, body) = (self.head.chunk(), &*self.body);
+        if let (Some(socket), Some(file)) = (stream.socket(), &self.file) {
+            return poll_send(socket, context, head, file, body.len());
+        }
+        let stream = Pin::new(stream);
+        if body.is_empty() {
+            stream.poll_write(context, head)
+        } else {
+            stream.poll_write_vectored(context, &[IoSlice::new(head), IoSlice::new(body)])
+        }
+    }
+}
+
+/// Sends a head that a body follows, or when there is none left the last `length` bytes of a file.
+fn poll_send(
+    socket: &TcpStream,
+    context: &mut Context<'_>,
+    head: &[u8],
+    file: &BodyFile,
+    length: usize,
+) -> Poll<Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(context))?;
+        let sent = socket.try_io(Interest::WRITABLE, || {
+            if !head.is_empty() {
+                return Ok(send(socket, head, SendFlags::MORE | SendFlags::NOSIGNAL)?);
+            }
+            let mut from = (file.len() - length) as u64;
+            Ok(sendfile(socket, file.file(), Some(&mut from), length)?)
+        });
+        match sent {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}

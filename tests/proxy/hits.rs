@@ -1,0 +1,157 @@
+//! Hits: answered from the bytes as they arrive, or by way of the HTTP library when there is more to a request. Nobody can
+//! tell which, and the two share connections in any order.
+
+use std::time::Duration;
+
+use crate::support::{
+    Answer, HOST, Origin, PATIENCE, Proxy, Request, Response, eventually, get, head, let_time_pass, post,
+    route,
+};
+
+/// Names a field of this hop only, which says nothing to a cache and keeps the request from being answered the short way.
+fn the_long_way(request: Request) -> Request {
+    request.header("Connection", "keep-alive, x-nothing")
+}
+
+fn said(answer: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let varies = ["age", "cache-status"];
+    let mut fields: Vec<_> =
+        answer.headers.0.iter().filter(|(name, _)| !varies.contains(&name.as_str())).cloned().collect();
+    fields.sort();
+    (answer.status, fields, answer.body.clone())
+}
+
+#[tokio::test]
+async fn a_hit_is_the_same_either_way() {
+    let origin = Origin::start(|request| match request.target.as_str() {
+        "/moved" => Answer::status(308).header("location", "/page"),
+        "/gone" => Answer::status(410).body("gone"),
+        _ => Answer::page("<p>a line of the page</p>\n".repeat(200))
+            .header("link", "</a.css>; rel=preload")
+            .header("link", "</b.css>; rel=preload")
+            .header("last-modified", "Tue, 18 Aug 2026 02:01:18 GMT"),
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [route("/[page]").interval("1h")]).await;
+    for page in ["/page", "/moved", "/gone"] {
+        proxy.get(page).await;
+    }
+    let gzip = || get("/page").header("Accept-Encoding", "gzip");
+    eventually("the page is compressed", PATIENCE, async || {
+        (proxy.send(&gzip()).await.header("content-encoding") == "gzip").then_some(())
+    })
+    .await;
+    let etag = proxy.get("/page").await.header("etag").to_owned();
+    let requests = [
+        get("/page"),
+        get("/page?ignored=1"),
+        get("/moved"),
+        get("/gone"),
+        gzip(),
+        get("/page").header("Accept-Encoding", "br;q=1, gzip;q=0.5"),
+        get("/page").header("If-None-Match", &*etag),
+        get("/page").header("If-None-Match", "\"another\""),
+        gzip().header("If-None-Match", "*"),
+        get("/page").header("If-Modified-Since", "Tue, 18 Aug 2026 02:01:18 GMT"),
+        get("/gone").header("If-None-Match", "*"),
+        get("/page").header("Cookie", "a=b; __prerender_bypass=guessed"),
+    ];
+    let mut client = proxy.client().await;
+    for request in requests {
+        let short = client.send(&request).await;
+        let long = proxy.send(&the_long_way(request.clone())).await;
+        assert_eq!(short.cache(), "HIT", "{request:?}: {short:?}");
+        assert!(short.headers.list("cache-status").starts_with("kube-isr; hit; ttl="), "{short:?}");
+        assert_eq!(said(&short), said(&long), "{request:?}");
+    }
+    assert_eq!(origin.count(), 3, "each page was rendered once");
+}
+
+#[tokio::test]
+async fn hits_and_other_requests_share_a_connection_in_any_order_and_any_pieces() {
+    const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: shop.example.com\r\n\r\n";
+    let origin = Origin::start(|request| {
+        Answer::page(format!("{} {} {}", request.method, request.target, request.body.len()))
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [route("/hot/[page]").interval("1h")]).await;
+    proxy.get("/hot/1").await.is(200, "MISS", "GET /hot/1 0", "the first visitor renders");
+    let chunked = format!(
+        "POST /pass/chunks HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n",
+        SMUGGLED.len()
+    );
+    let body = SMUGGLED.len();
+    let kinds: [(Vec<u8>, String); 7] = [
+        (get("/hot/1").bytes(), "GET /hot/1 0".into()),
+        (get("/hot/1?x").header("Cookie", "a=b").bytes(), "GET /hot/1 0".into()),
+        (post("/pass/post", SMUGGLED).bytes(), format!("POST /pass/post {body}")),
+        (chunked.into_bytes(), format!("POST /pass/chunks {body}")),
+        (get("/pass/get").bytes(), "GET /pass/get 0".into()),
+        (the_long_way(get("/hot/1")).bytes(), "GET /hot/1 0".into()),
+        (get("/hot/1").header("Content-Length", "0").bytes(), "GET /hot/1 0".into()),
+    ];
+    // Every two kinds meet in both orders, sent in pieces that end anywhere.
+    for size in [1, 7, 100, 100_000] {
+        let mut client = proxy.client().await;
+        let pairs = kinds.iter().flat_map(|first| kinds.iter().map(move |second| [first, second]));
+        let requests: Vec<_> = pairs.flatten().collect();
+        // A piece of one byte takes its time; a few pairs of each kind show the same.
+        let requests = if size == 1 { &requests[..14] } else { &requests[..] };
+        let sent: Vec<u8> = requests.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+        let writing = async {
+            for piece in sent.chunks(size) {
+                client.write(piece).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        writing.await;
+        for (number, (_, expected)) in requests.iter().enumerate() {
+            let answer = client.read().await;
+            assert_eq!(
+                (answer.status, answer.text()),
+                (200, expected.clone()),
+                "answer {number} in pieces of {size}"
+            );
+        }
+    }
+    assert_eq!(origin.count_of("/smuggled"), 0, "a body is never taken for a request");
+    assert_eq!(origin.count_of("/hot/1"), 1, "and every hit was one");
+}
+
+#[tokio::test]
+async fn a_visitor_who_reads_slowly_gets_the_whole_page_and_the_next_one() {
+    let numbers: Vec<_> = (0..400_000).map(|number| format!("{number:07} ")).collect();
+    let page = numbers.concat();
+    let served = page.clone();
+    let origin =
+        Origin::start(move |_| Answer::page(served.clone()).header("content-type", "image/x-page")).await;
+    let mut proxy = Proxy::serving(&origin, [route("/[page]").interval("1h")]).await;
+    proxy.get("/long").await;
+    let mut slow = proxy.client().await;
+    slow.write(&[get("/long").bytes(), get("/long").bytes()].concat()).await;
+    let_time_pass(Duration::from_millis(200)).await;
+    proxy.get("/long").await.is(200, "HIT", &page, "nobody else waits for who reads slowly");
+    proxy.terminate();
+    let first = slow.read().await;
+    assert_eq!(
+        (first.status, first.cache(), first.text() == page),
+        (200, "HIT", true),
+        "not torn, not short"
+    );
+    assert!(proxy.ended(PATIENCE).await.success(), "it ends when the visitor has it");
+}
+
+#[tokio::test]
+async fn a_drain_ends_connections_that_only_hit() {
+    let origin = Origin::counting().await;
+    let mut proxy = Proxy::serving(&origin, [route("/[page]").interval("1h")]).await;
+    proxy.get("/page").await;
+    let (mut hit, mut fresh) = (proxy.client().await, proxy.client().await);
+    hit.get("/page").await.is(200, "HIT", "v1", "a connection that only hits");
+    fresh.write(b"").await;
+    let _ = proxy.send(&head("/page")).await;
+    proxy.terminate();
+    assert!(hit.read_to_end().await.is_empty(), "it is closed while it is idle");
+    assert!(fresh.read_to_end().await.is_empty(), "as is one that never said anything");
+    assert!(proxy.ended(PATIENCE).await.success(), "and nobody is waited for");
+}
