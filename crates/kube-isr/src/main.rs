@@ -27,6 +27,11 @@ use clap::Parser;
 use crate::args::{AnywhereCommand, Args, Command, KubectlArgs, KubectlCommand};
 use crate::usage::Usage;
 
+/// musl's own allocator takes one lock for all threads. glibc's is as fast as this one.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Arguments that make no sense (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
 
