@@ -29,6 +29,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause after a failure: an API server that is back is not kept waiting for longer.
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
+/// How long what changes no table may wait: statuses that were just written come back as new versions of their routes, a
+/// thousand in a second, and nothing but the next status needs to know.
+const ECHOES: Duration = Duration::from_secs(2);
+
 /// Why a run did not get to its end.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -147,10 +151,12 @@ impl Reconciler {
     /// Waits until there is something to do.
     async fn wait(&mut self, revisions: &mut watch::Receiver<Revision>) {
         let mut burst: Option<Burst> = None;
+        let mut echoes_at = None;
         loop {
             let now = self.now();
             let times = [
                 burst.map(|burst| burst.over_at()),
+                echoes_at,
                 self.retry_at,
                 self.schedule.next(),
                 self.publisher.origin_tokens.next_look(),
@@ -167,11 +173,21 @@ impl Reconciler {
                         return;
                     }
                     let now = self.now();
-                    burst.get_or_insert_with(|| Burst::begin(now)).change(now);
+                    if self.is_echo(*revisions.borrow_and_update()) {
+                        echoes_at.get_or_insert(now + ECHOES);
+                    } else {
+                        burst.get_or_insert_with(|| Burst::begin(now)).change(now);
+                    }
                 }
                 () = async { tokio::time::sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {}
             }
         }
+    }
+
+    /// Whether nothing changed but versions of routes.
+    fn is_echo(&self, revision: Revision) -> bool {
+        let done = self.done.as_ref().map(|(done, _)| (done.meaning, done.published));
+        done == Some((revision.meaning, revision.published))
     }
 
     async fn reconcile(&mut self) -> Result<(), Failure> {
