@@ -25,7 +25,7 @@ pub(crate) struct Said {
 
 impl Said {
     /// The condition of this name; `before` are the conditions as they are.
-    pub(crate) fn as_condition(
+    pub(crate) fn into_condition(
         self,
         name: &str,
         generation: Option<i64>,
@@ -67,7 +67,7 @@ pub(crate) fn status(
         (condition::READY, ready),
     ];
     let before = before.map(|before| &*before.conditions).unwrap_or_default();
-    let conditions = all.map(|(name, said)| said.as_condition(name, generation, before, now));
+    let conditions = all.map(|(name, said)| said.into_condition(name, generation, before, now));
     IsrRouteStatus { observed_generation: generation, conditions: conditions.into() }
 }
 

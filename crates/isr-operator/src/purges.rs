@@ -45,17 +45,17 @@ pub(crate) async fn run(
 ) {
     context.leadership.acquired().await;
     world.listed().await;
-    let (mut changes, mut proxies) = (world.purge_changes(), world.proxies());
+    let (mut news, mut proxies) = (world.purge_changes(), world.proxies());
     let mut purging = Purging::new(context, world);
     loop {
-        changes.borrow_and_update();
+        news.borrow_and_update();
         purging.declared.clone_from(&declared.borrow_and_update());
         purging.slices.clone_from(&proxies.borrow_and_update());
         purging.attempt().await;
         let next = purging.next;
         tokio::select! {
             () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
-            changed = changes.changed() => if changed.is_err() { return },
+            changed = news.changed() => if changed.is_err() { return },
             changed = declared.changed() => if changed.is_err() { return },
             changed = proxies.changed() => if changed.is_err() { return },
         }
@@ -191,7 +191,9 @@ impl Purging {
             None => PurgeLog::new(write::name_of_log()?),
         };
         let is_new = !new.is_empty();
-        new.into_iter().for_each(|purge| log.append(purge));
+        for purge in new {
+            log.append(purge);
+        }
         if present.is_none_or(|present| present.content.as_ref() != Some(&log)) {
             write::list(&self.context, &self.world, present, &log).await?;
         }

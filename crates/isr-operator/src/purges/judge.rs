@@ -127,9 +127,9 @@ impl Judged {
             replicas: carried.as_ref().map(|carried| count(carried.ready)),
             done_replicas: carried.as_ref().map(|carried| count(carried.done)),
             conditions: vec![
-                accepted.as_condition(condition::ACCEPTED, generation, known, now),
-                complete.clone().as_condition(condition::COMPLETE, generation, known, now),
-                Said { reason: ready_reason(&complete), ..complete }.as_condition(
+                accepted.into_condition(condition::ACCEPTED, generation, known, now),
+                complete.clone().into_condition(condition::COMPLETE, generation, known, now),
+                Said { reason: ready_reason(&complete), ..complete }.into_condition(
                     condition::READY,
                     generation,
                     known,

@@ -23,7 +23,10 @@ fn log(uids: &[&str]) -> PurgeLog {
     log
 }
 
-fn answers(said: &[Result<(&str, u64, Option<&str>), &str>]) -> Answers {
+/// What a proxy answered: log, position, problem; or why it did not.
+type Saying<'a> = Result<(&'a str, u64, Option<&'a str>), &'a str>;
+
+fn answers(said: &[Saying<'_>]) -> Answers {
     let answers = said.iter().zip(1_u8..).map(|(said, number)| {
         let address = SocketAddr::from(([10, 0, 0, number], 9090));
         let pod = Pod { address, name: Some(format!("proxy-{number}")) };
