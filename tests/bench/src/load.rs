@@ -20,7 +20,7 @@ mod http1;
 mod http2;
 
 pub(crate) use capture::{Captured, capture, reachable};
-use connection::{Connection, State};
+use connection::{Connection, Requests, State};
 pub(crate) use http1::request;
 
 /// How long answers that are under way at the end of a run may take.
@@ -147,6 +147,8 @@ pub(crate) struct Load {
     poll: Poll,
     connections: Vec<Connection>,
     asks: Vec<Ask>,
+    /// The bytes of each, made once for all connections.
+    requests: Requests,
     /// Connections that can take another request, as often as they can.
     free: Vec<usize>,
     random: fastrand::Rng,
@@ -159,17 +161,19 @@ impl Load {
     /// Opens so many connections, over which each of `asks` is asked as often as any other.
     pub(crate) fn connect(target: &Target, connections: usize, asks: Vec<Ask>) -> Result<Self> {
         let poll = Poll::new()?;
+        let requests = Requests::new(target, &asks);
         let mut load = Self {
             poll,
             connections: Vec::with_capacity(connections),
             asks,
+            requests,
             free: Vec::new(),
             random: fastrand::Rng::with_seed(7),
             buffer: vec![0; 256 << 10],
             reconnects: None,
         };
         for number in 0..connections {
-            let mut connection = Connection::open(target, &load.asks)
+            let mut connection = Connection::open(target, &load.requests)
                 .with_context(|| format!("connection {number} of {connections}"))?;
             connection.register(load.poll.registry(), Token(number))?;
             load.free.extend(std::iter::repeat_n(number, connection.room()));
@@ -186,7 +190,7 @@ impl Load {
     /// Opens a connection in place of one that has ended; how many requests were under way.
     fn reopen(&mut self, number: usize) -> Result<usize> {
         let target = self.reconnects.as_ref().context("the server closed a connection")?;
-        let mut connection = Connection::open(target, &self.asks)?;
+        let mut connection = Connection::open(target, &self.requests)?;
         connection.register(self.poll.registry(), Token(number))?;
         self.connections[number] = connection;
         let (room, all) = (self.connections[number].room(), self.free.len());

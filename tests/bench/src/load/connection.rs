@@ -10,8 +10,8 @@ use mio::{Interest, Registry, Token};
 use rustls_pki_types::ServerName;
 use tokio_rustls::rustls::ClientConnection;
 
-use super::http1::Http1;
-use super::http2::Http2;
+use super::http1::{self, Http1};
+use super::http2::{self, Http2};
 use super::{Ask, HOST, Protocol, Target};
 
 /// A server that does not accept a connection for so long has failed.
@@ -23,6 +23,21 @@ pub(super) struct Connection {
     codec: Codec,
     /// What is to be sent, and was not yet taken by the kernel.
     out: Vec<u8>,
+}
+
+/// The bytes of each request, as the protocol has them.
+pub(super) type Encoded = Arc<[Vec<u8>]>;
+
+pub(super) struct Requests(Encoded);
+
+impl Requests {
+    pub(super) fn new(target: &Target, asks: &[Ask]) -> Self {
+        let scheme = if target.tls.is_some() { "https" } else { "http" };
+        Self(match target.protocol {
+            Protocol::Http1 => asks.iter().map(http1::request).collect(),
+            Protocol::Http2 { .. } => asks.iter().map(|ask| http2::block(ask, scheme)).collect(),
+        })
+    }
 }
 
 /// Whether a connection goes on.
@@ -39,7 +54,7 @@ enum Codec {
 
 impl Connection {
     /// Connects, and waits until the handshakes are done.
-    pub(super) fn open(target: &Target, asks: &[Ask]) -> Result<Self> {
+    pub(super) fn open(target: &Target, requests: &Requests) -> Result<Self> {
         let mut stream = std::net::TcpStream::connect_timeout(&target.address, CONNECT_WITHIN)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(CONNECT_WITHIN))?;
@@ -55,12 +70,10 @@ impl Connection {
             }
         };
         let mut out = Vec::new();
+        let requests = Arc::clone(&requests.0);
         let codec = match target.protocol {
-            Protocol::Http1 => Codec::Http1(Http1::new(asks)),
-            Protocol::Http2 { streams } => {
-                let scheme = if tls.is_some() { "https" } else { "http" };
-                Codec::Http2(Http2::open(asks, streams, scheme, &mut out))
-            }
+            Protocol::Http1 => Codec::Http1(Http1::new(requests)),
+            Protocol::Http2 { streams } => Codec::Http2(Http2::open(requests, streams, &mut out)),
         };
         stream.set_nonblocking(true)?;
         Ok(Self { stream: TcpStream::from_std(stream), tls, codec, out })

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::connection::Encoded;
 use super::{Ask, HOST};
 
 pub(super) struct Http1 {
-    /// The bytes of each request.
-    requests: Vec<Vec<u8>>,
+    requests: Encoded,
     /// The request under way and when it came.
     under_way: Option<(usize, Instant)>,
     /// The beginning of a head whose end has not come.
@@ -18,8 +18,8 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(asks: &[Ask]) -> Self {
-        Self { requests: asks.iter().map(request).collect(), under_way: None, head: Vec::new(), body: None }
+    pub(super) fn new(requests: Encoded) -> Self {
+        Self { requests, under_way: None, head: Vec::new(), body: None }
     }
 
     pub(super) fn send(&mut self, ask: usize, at: Instant, out: &mut Vec<u8>) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::connection::Encoded;
 use super::{Ask, HOST};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,7 +35,7 @@ const REFILL: u32 = 1 << 30;
 
 pub(super) struct Http2 {
     /// The header block of each request.
-    requests: Vec<Vec<u8>>,
+    requests: Encoded,
     streams: usize,
     next: u32,
     under_way: Vec<Stream>,
@@ -53,7 +54,7 @@ struct Stream {
 }
 
 impl Http2 {
-    pub(super) fn open(asks: &[Ask], streams: usize, scheme: &str, out: &mut Vec<u8>) -> Self {
+    pub(super) fn open(requests: Encoded, streams: usize, out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(PREFACE);
         // SETTINGS_ENABLE_PUSH = 0, SETTINGS_INITIAL_WINDOW_SIZE = the greatest.
         let mut settings = vec![0, 2, 0, 0, 0, 0, 0, 4];
@@ -62,7 +63,7 @@ impl Http2 {
         // The connection's window begins at 65,535 bytes whatever the settings say.
         frame(out, WINDOW_UPDATE, 0, 0, &(WINDOW - 65_535).to_be_bytes());
         Self {
-            requests: asks.iter().map(|ask| block(ask, scheme)).collect(),
+            requests,
             streams,
             next: 1,
             under_way: Vec::with_capacity(streams),
@@ -157,7 +158,7 @@ fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
 }
 
 /// A request's head (RFC 7541): what the static table has by its number there, all else as it is.
-fn block(ask: &Ask, scheme: &str) -> Vec<u8> {
+pub(super) fn block(ask: &Ask, scheme: &str) -> Vec<u8> {
     const METHOD_GET: u8 = 0x80 | 2;
     const SCHEME_HTTP: u8 = 0x80 | 6;
     const SCHEME_HTTPS: u8 = 0x80 | 7;
