@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{CONTENT_ENCODING, HeaderMap, LOCATION};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION};
 use http::{Method, StatusCode, Uri};
 use isr_cache::storing::{may_store, render_outcome};
 use isr_cache::{CacheControl, Interval, NoStore, Outcome, Policy, RenderOutcome, Timestamp, Trigger};
@@ -31,6 +31,7 @@ pub(crate) struct Answered<'a> {
     pub(crate) trigger: Trigger,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
     /// The end of the body was told by its framing.
     pub(crate) framed: bool,
     pub(crate) at: Timestamp,
@@ -38,12 +39,14 @@ pub(crate) struct Answered<'a> {
 
 /// Judges a whole answer.
 pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -> Judged {
-    let Answered { path, page, trigger, status, headers, framed, at } = *answered;
-    if render_outcome(status) == RenderOutcome::Failure {
-        return Judged::because(Outcome::Failed, format!("status-{}", status.as_u16()));
+    let Answered { path, page, trigger, status, headers, body, framed, at } = *answered;
+    let is_data = path != page;
+    let of_page = if is_data { route.preset.data_status.of_page(status, body) } else { status };
+    if render_outcome(of_page) == RenderOutcome::Failure {
+        return Judged::because(Outcome::Failed, format!("status-{}", of_page.as_u16()));
     }
     let no_store = CacheControl::from_response(headers).no_store;
-    let companion = path != page && route.preset.companions_always_no_store;
+    let companion = is_data && route.preset.companions_always_no_store;
     if no_store && policy.no_store == NoStore::Honor && !companion {
         return Judged::because(Outcome::OptedOut, "no-store");
     }
@@ -54,6 +57,11 @@ pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -
     }
     if !framed {
         return Judged::because(Outcome::Unstorable, "no-length");
+    }
+    // A server of another build does not know this one's data, and says so with a page of its own.
+    let is_page = status == StatusCode::NOT_FOUND && has_media_type(headers, "text/html");
+    if is_data && is_page && route.preset.is_of_a_build(path) {
+        return Judged::because(Outcome::Unstorable, "other-build");
     }
     if let Some(field) = route.vary_beyond_key(headers) {
         return Judged::because(Outcome::Unstorable, format!("vary-{}", field.to_ascii_lowercase()));
@@ -79,6 +87,11 @@ pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -
         }
     }
     Judged { outcome: Outcome::Rendered, detail: None }
+}
+
+fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|said| said.trim().eq_ignore_ascii_case(media_type))
 }
 
 /// Whether a redirect leads to the path it answers. Origins send such redirects by what the key does not hold (the

@@ -94,6 +94,15 @@ impl Route {
         RenderTarget { path_and_query: self.path_and_query(target, &sent), headers: sent }
     }
 
+    /// Whether a request with these headers, or a render that carries them, means data of the page at `page`.
+    pub fn is_data(&self, path: &str, page: &str, headers: &HeaderMap) -> bool {
+        let marks = |header: &&KeyHeader| {
+            self.preset.key_headers.iter().any(|known| header.name.as_str() == known.name)
+        };
+        path != page
+            || self.key_headers.iter().filter(marks).any(|header| header.write(headers, &mut Vec::new()))
+    }
+
     /// Path and query that the origin is asked, for a request that is sent with these headers: the allowed parameters,
     /// and what the framework demands beside such headers.
     pub fn path_and_query(&self, target: &Target<'_>, sent: &HeaderMap) -> String {

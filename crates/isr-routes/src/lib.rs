@@ -44,7 +44,7 @@ pub use compile::{
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
 pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
 pub use path::PathPattern;
-pub use preset::{Companion, OwnCache, Preset, PresetHeader};
+pub use preset::{Companion, DataStatus, OwnCache, Preset, PresetHeader};
 pub use references::{References, Secret, Service};
 pub use report::{Condition, ObjectRef, Problem, Report, Severity};
 pub use route::{Backend, BypassRule, DRAFT_COOKIE, Route};

@@ -4,6 +4,11 @@
 //! parameters. A [`Preset`] lists them. Everything that looks at a preset treats all presets alike, so adding a
 //! framework is adding a table here.
 
+mod data;
+
+use std::borrow::Cow;
+
+pub use data::DataStatus;
 use isr_api::Framework;
 
 use crate::key::{Normalise, Seal};
@@ -24,14 +29,16 @@ pub struct Preset {
     pub seal: Option<Seal>,
     /// Header names that the origin lists in `Vary` although a page that is the same for all does not depend on them.
     pub ignorable_vary: &'static [&'static str],
-    /// Path prefixes that go to the backend and are never stored: build output with its own immutable caching, and
-    /// endpoints that answer to more than their URL.
+    /// What paths contain that go to the backend and are never stored: build output with its own immutable caching, and
+    /// endpoints that answer to more than their URL. An application with a base path has them behind it.
     pub untouched: &'static [&'static str],
     /// The page cache that the framework's own server has.
     pub own_cache: Option<OwnCache>,
     /// Whether `Cache-Control: no-store` on a data companion says nothing about the page: the framework sends it on
     /// every companion.
     pub companions_always_no_store: bool,
+    /// How an answer with data tells the status that the page has.
+    pub data_status: DataStatus,
 }
 
 /// A request header that makes a different representation of a page.
@@ -59,23 +66,42 @@ pub struct OwnCache {
     pub hit: &'static str,
 }
 
-/// How a data URL is made from a page's path: `prefix`, then `skip` segments, then the page's path, then `suffix`.
+/// How a data URL is made from a page's path: `prefix`, then `skip` segments, then the page's path, then `suffix`. What
+/// stands before the prefix is the application's base path, and the page's too.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Companion {
-    /// What the data URL starts with; empty, or ending before the slash of the skipped segments.
+    /// What the data URL starts with behind a base path; empty, or ending before the slash of the skipped segments.
     pub prefix: &'static str,
     /// How many segments (a build identifier) stand between the prefix and the page's path.
     pub skip: usize,
     /// What the data URL ends with.
     pub suffix: &'static str,
+    /// What the page's own path ends with, before the suffix; `suffix` may begin with any character then.
+    pub page_suffix: &'static str,
     /// The name under which the root page is asked for where its own path would leave nothing.
     pub index: Option<&'static str>,
 }
 
 impl Companion {
     /// The path of the page whose data `path` is, if it is such a data URL.
-    pub fn page<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let mut page = path.strip_suffix(self.suffix)?.strip_prefix(self.prefix)?;
+    pub fn page<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+        let path = path.strip_suffix(self.suffix)?;
+        if !path.ends_with(self.page_suffix) {
+            return None;
+        }
+        let at = if self.prefix.is_empty() { 0 } else { path.find(self.prefix)? };
+        let (base, page) = (&path[..at], &path[at + self.prefix.len()..]);
+        let page = self.after_skipped(page)?;
+        Some(match (base, page) {
+            ("", "") => Cow::Borrowed("/"),
+            (base, "") => Cow::Borrowed(base),
+            ("", page) => Cow::Borrowed(page),
+            (base, page) => Cow::Owned(format!("{base}{page}")),
+        })
+    }
+
+    /// What follows the skipped segments: empty for the root, or with a slash before it.
+    fn after_skipped<'p>(&self, mut page: &'p str) -> Option<&'p str> {
         for _ in 0..self.skip {
             let skipped = page.strip_prefix('/')?;
             page = &page[1 + skipped.find('/').filter(|&end| end > 0)?..];
@@ -86,10 +112,7 @@ impl Companion {
         {
             page = rest;
         }
-        match page {
-            "" => Some("/"),
-            page => page.starts_with('/').then_some(page),
-        }
+        (page.is_empty() || page.starts_with('/')).then_some(page)
     }
 }
 
@@ -119,7 +142,18 @@ impl Preset {
 
     /// Whether `path` is never stored, whatever a route says.
     pub fn is_untouched(&self, path: &str) -> bool {
-        self.untouched.iter().any(|prefix| path.starts_with(prefix))
+        // Each of them has an underscore, and few pages do.
+        path.contains('_') && self.untouched.iter().any(|part| path.contains(part))
+    }
+
+    /// Whether its pages are asked for as data, too.
+    pub fn has_data(&self) -> bool {
+        !self.companions.is_empty() || !self.key_headers.is_empty()
+    }
+
+    /// Whether `path` is data of one build of the application, which others do not know.
+    pub fn is_of_a_build(&self, path: &str) -> bool {
+        self.companions.iter().any(|companion| companion.skip > 0 && companion.page(path).is_some())
     }
 
     /// Whether `path` is a data companion of some page.
@@ -138,17 +172,26 @@ static PLAIN: Preset = Preset {
     untouched: &[],
     own_cache: None,
     companions_always_no_store: false,
+    data_status: DataStatus::OfResponse,
 };
 
 /// Next.js, pages and app router.
 ///
 /// The pages router fetches `/_next/data/<build>/<page>.json`. The app router asks the page's own URL with `RSC: 1`,
 /// and for one segment of it with `Next-Router-Segment-Prefetch`, which is only read beside `Next-Router-Prefetch: 1`.
-/// The answer for a page that is the same for all does not depend on the router's other headers. `_rsc` is a digest of
-/// all these headers; without the right one the answer is a redirect to it.
+/// The answer for a page that is the same for all does not depend on the router's other headers, except that
+/// interception routes look at `Next-Url`: Next.js then lists it in `Vary`, and such payloads are stored where a route
+/// has it in `varyBy`. `_rsc` is a digest of all these headers; without the right one the answer is a redirect to it.
+/// Data of another build is answered with 404 and a page, data of a page that is not there with 404 and JSON.
 static NEXT_JS: Preset = Preset {
     name: "NextJs",
-    companions: &[Companion { prefix: "/_next/data", skip: 1, suffix: ".json", index: Some("/index") }],
+    companions: &[Companion {
+        prefix: "/_next/data",
+        skip: 1,
+        suffix: ".json",
+        page_suffix: "",
+        index: Some("/index"),
+    }],
     key_headers: &[
         PresetHeader { name: "rsc", normalise: Normalise::Flag("1"), only_with: None, sent_with: &[] },
         PresetHeader {
@@ -169,17 +212,22 @@ static NEXT_JS: Preset = Preset {
             ("next-url", &[]),
         ],
     }),
-    ignorable_vary: &["next-router-state-tree", "next-router-prefetch", "next-url"],
+    ignorable_vary: &["next-router-state-tree", "next-router-prefetch"],
     untouched: &["/_next/static/", "/_next/image"],
     own_cache: Some(OwnCache { header: "x-nextjs-cache", stale: "STALE", hit: "HIT" }),
     companions_always_no_store: false,
+    data_status: DataStatus::OfResponse,
 };
 
-/// `SvelteKit` with adapter-node: `<page>/__data.json`, always sent with `no-store`. Its parameters ask for a part of
-/// the data, which must not be stored as the whole.
+/// `SvelteKit` with adapter-node: `<page>/__data.json` (`page.html__data.json` for `page.html`), always sent with
+/// `no-store`, and with status 200 for a page that failed. Its parameters ask for a part of the data, which must not be
+/// stored as the whole. Under `/_app/` are build output, its version, and remote functions.
 static SVELTE_KIT: Preset = Preset {
     name: "SvelteKit",
-    companions: &[Companion { prefix: "", skip: 0, suffix: "/__data.json", index: None }],
+    companions: &[
+        Companion { prefix: "", skip: 0, suffix: "/__data.json", page_suffix: "", index: None },
+        Companion { prefix: "", skip: 0, suffix: "__data.json", page_suffix: ".html", index: None },
+    ],
     key_headers: &[],
     dropped_query: &["x-sveltekit-invalidated", "x-sveltekit-trailing-slash"],
     seal: None,
@@ -187,12 +235,17 @@ static SVELTE_KIT: Preset = Preset {
     untouched: &["/_app/"],
     own_cache: None,
     companions_always_no_store: true,
+    data_status: DataStatus::OfSvelteKitNodes,
 };
 
-/// Nuxt 3 and 4: `<page>/_payload.json?_b=<build>`. Islands render from their own query and never share.
+/// Nuxt 3 and 4: `<page>/_payload.json?_b=<build>` (`_payload.js` where JSON payloads are turned off). Islands render
+/// from their own query and never share.
 static NUXT: Preset = Preset {
     name: "Nuxt",
-    companions: &[Companion { prefix: "", skip: 0, suffix: "/_payload.json", index: None }],
+    companions: &[
+        Companion { prefix: "", skip: 0, suffix: "/_payload.json", page_suffix: "", index: None },
+        Companion { prefix: "", skip: 0, suffix: "/_payload.js", page_suffix: "", index: None },
+    ],
     key_headers: &[],
     dropped_query: &["_b"],
     seal: None,
@@ -200,4 +253,5 @@ static NUXT: Preset = Preset {
     untouched: &["/_nuxt/", "/__nuxt_island/"],
     own_cache: None,
     companions_always_no_store: false,
+    data_status: DataStatus::OfResponse,
 };

@@ -88,7 +88,7 @@ impl RouteTable {
                 return if route.preset.is_untouched(path) {
                     Found::Pass(&route.backend)
                 } else {
-                    Found::Route { route, page: Cow::Borrowed(page) }
+                    Found::Route { route, page }
                 };
             }
         }
@@ -234,22 +234,22 @@ impl HostRoutes {
             && self.routes.iter().zip(routes).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
-    fn find<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, &'p str)> {
+    fn find<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, Cow<'p, str>)> {
         let is_data = Preset::ALL.iter().any(|preset| preset.is_companion(path));
         // Most requests are for pages, and need not wait for this list to come from memory.
         let companions = if is_data { &self.companions[..] } else { &[] };
         for &(preset, companion) in companions {
             if let Some(page) = companion.page(path)
-                && let Some(route) = self.trie.find(page, |route| std::ptr::eq(route.preset, preset))
+                && let Some(route) = self.trie.find(&page, |route| std::ptr::eq(route.preset, preset))
             {
                 return Some((route, page));
             }
         }
-        self.trie.find(path, |_| true).map(|route| (route, path))
+        self.trie.find(path, |_| true).map(|route| (route, Cow::Borrowed(path)))
     }
 
     fn backend_of_unmatched(&self, path: &str) -> Option<&Arc<Backend>> {
-        let untouched = || self.untouched.iter().find(|(prefix, _)| path.starts_with(prefix));
+        let untouched = || self.untouched.iter().find(|(part, _)| path.contains(part));
         self.pass.as_ref().or_else(|| untouched().map(|(_, backend)| backend))
     }
 

@@ -35,6 +35,17 @@ fn judged_after(
     status: u16,
     fields: &[(&'static str, &'static str)],
 ) -> (Outcome, String) {
+    judged_with(trigger, route, path, status, fields, "")
+}
+
+fn judged_with(
+    trigger: Trigger,
+    route: &Route,
+    path: &str,
+    status: u16,
+    fields: &[(&'static str, &'static str)],
+    body: &str,
+) -> (Outcome, String) {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         headers.append(*name, HeaderValue::from_static(value));
@@ -47,6 +58,7 @@ fn judged_after(
         trigger,
         status,
         headers: &headers,
+        body: body.as_bytes(),
         framed: true,
         at: Timestamp(0),
     };
@@ -122,6 +134,7 @@ fn a_body_that_may_have_been_cut_off_is_not_stored() {
         trigger: Trigger::Miss,
         status,
         headers: &headers,
+        body: b"",
         framed: false,
         at: Timestamp(0),
     };
@@ -146,4 +159,29 @@ fn a_copy_from_the_cache_of_next_js_is_told_from_a_render() {
     }
     let plain = judged(&route(""), "/blog/1", 200, &[("x-nextjs-cache", "STALE")]);
     assert_eq!(plain.0, Outcome::Rendered, "only Next.js means this by it");
+}
+
+#[test]
+fn data_that_holds_an_error_is_a_failed_render() {
+    let failed = r#"{"type":"data","nodes":[null,{"type":"error","error":{"status":500}}]}"#;
+    let absent = r#"{"type":"data","nodes":[null,{"type":"error","error":{"status":404}}]}"#;
+    let judged =
+        |framework: &str, path, body| judged_with(Trigger::Stale, &route(framework), path, 200, &[], body);
+    let (svelte, data) = ("  framework: SvelteKit\n", "/blog/1/__data.json");
+    assert_eq!(judged(svelte, data, failed), (Outcome::Failed, "status-500".into()));
+    assert_eq!(judged(svelte, data, absent).0, Outcome::Rendered, "a page that is not there is one");
+    assert_eq!(judged(svelte, "/blog/1", failed).0, Outcome::Rendered, "a page may say what it likes");
+    assert_eq!(judged("", data, failed).0, Outcome::Rendered, "and so may data of others");
+}
+
+#[test]
+fn data_of_another_build_is_not_stored_as_absent() {
+    let next = route("  framework: NextJs\n");
+    let data = "/_next/data/build/blog/1.json";
+    let html = [("content-type", "text/html; charset=utf-8")];
+    assert_eq!(judged(&next, data, 404, &html), (Outcome::Unstorable, "other-build".into()));
+    assert_eq!(judged(&next, data, 404, &[]).0, Outcome::Rendered, "data of a page that is not there");
+    assert_eq!(judged(&next, "/blog/1", 404, &html).0, Outcome::Rendered, "the page that is not there");
+    let nuxt = route("  framework: Nuxt\n");
+    assert_eq!(judged(&nuxt, "/blog/1/_payload.json", 404, &html).0, Outcome::Rendered, "no build in it");
 }

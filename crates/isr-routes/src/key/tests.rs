@@ -193,17 +193,15 @@ fn vary_is_covered_by_the_key_or_named() {
     let plain = route_with("/");
     let next = framework(next_js());
     let language = varying("accept-language", Normalise::Languages);
-    let table: [(&Route, &[&str], Option<&str>); 9] = [
+    let table: [(&Route, &[&str], Option<&str>); 10] = [
         (&plain, &[], None),
         (&plain, &["Accept-Encoding", " accept-encoding , "], None),
         (&plain, &["Accept-Encoding, Cookie"], Some("cookie")),
         (&plain, &["*"], Some("*")),
         (&plain, &["rsc"], Some("rsc")),
-        (
-            &next,
-            &["rsc, next-router-state-tree, next-router-prefetch, next-router-segment-prefetch, next-url"],
-            None,
-        ),
+        (&next, &["rsc, next-router-state-tree, next-router-prefetch, next-router-segment-prefetch"], None),
+        // What a page that may be intercepted says.
+        (&next, &["rsc, next-url"], Some("next-url")),
         (&next, &["RSC", "Accept-Language"], Some("accept-language")),
         (&language, &["Accept-Language, Accept-Encoding"], None),
         (&language, &["Accept-Language", "*"], Some("*")),

@@ -65,6 +65,8 @@ fn data_companions_belong_to_their_page() {
         next("/"),
         next("/blog/[slug]"),
         next("/index"),
+        next("/docs"),
+        next("/docs/[slug]"),
         route("next", "/plain/[x]", None, "web"),
         svelte("/"),
         svelte("/blog/[slug]"),
@@ -77,6 +79,8 @@ fn data_companions_belong_to_their_page() {
         ("next", "/_next/data/build/blog/a%2Fb.json", "/blog/[slug] for /blog/a%2Fb"),
         ("next", "/_next/data/build/index.json", "/ for /"),
         ("next", "/_next/data/build/index/index.json", "/index for /index"),
+        ("next", "/docs/_next/data/build/1.json", "/docs/[slug] for /docs/1"),
+        ("next", "/docs/_next/data/build/index.json", "/docs for /docs"),
         ("next", "/_next/data/build/blog.json", "pass web"),
         ("next", "/_next/data/build/plain/1.json", "pass web"),
         ("next", "/_next/data//blog/1.json", "pass web"),
@@ -85,9 +89,12 @@ fn data_companions_belong_to_their_page() {
         ("next", "/blog/1.json", "/blog/[slug] for /blog/1.json"),
         ("svelte", "/__data.json", "/ for /"),
         ("svelte", "/blog/1/__data.json", "/blog/[slug] for /blog/1"),
+        ("svelte", "/blog/1.html__data.json", "/blog/[slug] for /blog/1.html"),
+        ("svelte", "/blog/1__data.json", "/blog/[slug] for /blog/1__data.json"),
         ("svelte", "/blog/__data.json", "/blog/[slug] for /blog/__data.json"),
         ("nuxt", "/_payload.json", "/ for /"),
         ("nuxt", "/blog/1/_payload.json", "/blog/[slug] for /blog/1"),
+        ("nuxt", "/blog/1/_payload.js", "/blog/[slug] for /blog/1"),
         ("next", "/blog/1/_payload.json", "pass web"),
     ] {
         assert_eq!(answer(&table, host, path), expected, "{host}{path}");
@@ -112,7 +119,7 @@ fn untouched_paths_are_never_answered_by_their_framework() {
         vec![route("h", "/[[...path]]", Some(Framework::NextJs), "web")],
         false,
     );
-    for path in ["/_next/static/chunks/a.js", "/_next/image"] {
+    for path in ["/_next/static/chunks/a.js", "/_next/image", "/docs/_next/static/a.js"] {
         assert_eq!(answer(&one, "h", path), "pass web", "{path}");
     }
     assert_eq!(answer(&one, "h", "/_next/data/b/a.json"), "/[[...path]] for /a");
