@@ -1,5 +1,7 @@
 //! Which render may answer whom: pages of other routes, and renders that began before a demand.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{
@@ -128,4 +130,40 @@ async fn a_stale_copy_of_the_origin_is_asked_for_again_without_a_visitor() {
     let what = "the page that the origin has made meanwhile is in place";
     eventually(what, PATIENCE, async || (proxy.get("/p").await.cache() == "HIT").then_some(())).await;
     assert_eq!(origin.count(), 2, "one question more, and not one for each visitor");
+}
+
+/// When the interval brings a new page, data of before is not served beside it, however young it is.
+#[tokio::test]
+async fn data_waits_for_the_generation_of_its_page() {
+    let version = Arc::new(AtomicUsize::new(1));
+    let (now, broken) = (version.clone(), Arc::new(AtomicBool::new(false)));
+    let fails = broken.clone();
+    let origin = Origin::start(move |request| {
+        if fails.load(Ordering::SeqCst) && request.target == DATA {
+            return Answer::status(500);
+        }
+        Answer::page(format!("{} v{}", request.target, now.load(Ordering::SeqCst)))
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [route("/p").interval("2s").framework("NextJs")]).await;
+    proxy.get("/p").await.is(200, "MISS", "/p v1", "the page");
+    for (round, fails) in [(2, false), (3, true)] {
+        let old = format!("{DATA} v{}", round - 1);
+        // Younger than the page by more than a second, so that only the page is old when its interval is over.
+        let_time_pass(Duration::from_millis(1200)).await;
+        proxy.visit_until(DATA, "fresh data", |data| data.cache() == "HIT" && data.text() == old).await;
+        version.store(round, Ordering::SeqCst);
+        broken.store(fails, Ordering::SeqCst);
+        let page = format!("/p v{round}");
+        proxy.visit_until("/p", "the new page", |got| got.text() == page).await;
+        let data = proxy.get(DATA).await;
+        if fails {
+            data.is(200, "STALE", &old, "older data is better than none");
+            assert!(data.header("cache-status").contains("older-than-its-page"), "{:?}", data.headers);
+        } else {
+            data.is(200, "MISS", &format!("{DATA} v{round}"), "rendered for who waits");
+            proxy.get(DATA).await.is(200, "HIT", &format!("{DATA} v{round}"), "and stored");
+            proxy.get("/p").await;
+        }
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Epoch, Standing, Timestamp, Watermark};
+use crate::{Epoch, Standing, Timestamp, Watermark, Why};
 
 /// Wait this long after the first failed render before the next; Vercel retries after the same time.
 pub const RETRY_FIRST: Duration = Duration::from_secs(30);
@@ -145,6 +145,12 @@ impl Entry {
     ) -> Verdict {
         match standing {
             Standing::Fresh { .. } => Verdict::Serve,
+            Standing::Stale { why: Why::Outdated, .. } => match self.flight {
+                Some(flight) if flight.began < watermark.hard => self.queue(flight, Trigger::Miss),
+                Some(flight) => Verdict::Wait { number: flight.number, render: None },
+                None if self.may_refresh(now) => self.begin_and_wait(Trigger::Miss, epoch),
+                None => Verdict::ServeStale { render: None },
+            },
             Standing::Stale { .. } => Verdict::ServeStale {
                 render: self.may_refresh(now).then(|| self.begin(Trigger::Stale, epoch)),
             },

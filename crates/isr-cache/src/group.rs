@@ -18,6 +18,8 @@ pub struct Group {
     name: Arc<str>,
     hard: AtomicU64,
     soft: AtomicU64,
+    /// Where its page is further than data that was rendered before.
+    led: AtomicU64,
     /// The version of [`Invalidations`](crate::Invalidations) whose marks are in the two above.
     checked: AtomicU64,
     tags: Mutex<Tags>,
@@ -36,6 +38,7 @@ impl Group {
             name,
             hard: AtomicU64::default(),
             soft: AtomicU64::default(),
+            led: AtomicU64::default(),
             checked: AtomicU64::default(),
             tags: Mutex::default(),
         }
@@ -72,6 +75,16 @@ impl Group {
             Mode::Hard => &self.hard,
         };
         mark.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+
+    /// The page has new content from this epoch on: data of it that was rendered earlier is of another generation.
+    pub fn lead(&self, epoch: Epoch) {
+        self.led.fetch_max(epoch.0, Ordering::AcqRel);
+    }
+
+    /// The last epoch that [`lead`](Self::lead) has told.
+    pub fn led(&self) -> Epoch {
+        Epoch(self.led.load(Ordering::Acquire))
     }
 
     /// Takes over the marks of something that covers the group.

@@ -58,6 +58,8 @@ pub enum Why {
     Invalidated,
     /// The origin gave a stale copy.
     BornStale,
+    /// It is data, and its page has been rendered anew since.
+    Outdated,
 }
 
 impl Render {
@@ -92,6 +94,18 @@ impl Render {
                 Standing::Fresh { ttl: Some(fresh_for.saturating_sub(age)) }
             }
             Some(_) => Standing::Stale { by: overdue, why: Why::Age },
+        }
+    }
+}
+
+impl Standing {
+    /// How data stands whose page has been rendered anew since: it may be served if nothing newer can be had.
+    #[must_use]
+    pub fn outdated(self) -> Self {
+        match self {
+            Self::Fresh { .. } => Self::Stale { by: Duration::ZERO, why: Why::Outdated },
+            Self::Stale { by, .. } => Self::Stale { by, why: Why::Outdated },
+            Self::Missing | Self::Expired { .. } => self,
         }
     }
 }

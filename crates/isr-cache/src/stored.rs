@@ -119,6 +119,13 @@ impl StoredResponse {
         OVERHEAD + fields + tags + self.compressed.len() * size_of::<Representation>() + sent
     }
 
+    /// Whether the page of its group has got new content since this was rendered. If this is data of the page, it is outdated;
+    /// if this is the page, it means nothing.
+    #[inline]
+    pub fn is_before_its_page(&self) -> bool {
+        self.render.began < self.group.led()
+    }
+
     /// All representations, the uncompressed one first.
     pub fn representations(&self) -> impl Iterator<Item = &Representation> {
         std::iter::once(&self.identity).chain(self.compressed.iter())

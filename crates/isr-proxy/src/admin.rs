@@ -215,6 +215,7 @@ fn interval_standing(
         Why::Age => "age",
         Why::Invalidated => "invalidated",
         Why::BornStale => "the origin sent a stale copy",
+        Why::Outdated => "its page is newer",
     };
     match response.render.standing(now, policy, watermark) {
         Standing::Fresh { ttl } => json!({ "state": "fresh", "ttlSeconds": ttl.map(|ttl| ttl.as_secs()) }),

@@ -47,7 +47,7 @@ pub(crate) fn answer(
     let (read, request) = Request::parse(input, &mut room)?;
     let target = Target::of(request.host, request.path, request.query).ok()?;
     let active = proxy.active.load();
-    let Found::Route { route, .. } = active.table.find(&target.host, &target.path) else { return None };
+    let Found::Route { route, page } = active.table.find(&target.host, &target.path) else { return None };
     let Policy::Interval(policy) = &route.policy else { return None };
     if route.is_draft(&request) || route.bypasses(&request) {
         return None;
@@ -58,6 +58,11 @@ pub(crate) fn answer(
     let now = proxy.clock.now();
     let watermark = proxy.pages.watermark(&stored, route, now);
     let Standing::Fresh { ttl } = stored.render.standing(now, policy, watermark) else { return None };
+
+    // Data whose page is newer waits for a render.
+    if stored.is_before_its_page() && route.is_data(&target.path, &page, &request) {
+        return None;
+    }
 
     head.clear();
     let body = write_answer(&request, &stored, head);

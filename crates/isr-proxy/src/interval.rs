@@ -1,6 +1,7 @@
 //! Answering on routes with an interval: Incremental Static Regeneration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use isr_cache::{
@@ -44,6 +45,10 @@ pub(crate) enum Response {
 /// it; if that fails too, the failure is their answer.
 const RENDERS_JOINED: usize = 2;
 
+/// How long data whose page is newer waits for a render of its own before the older one is served after all: a client
+/// router that gets no data in about this time seems broken to its visitor.
+const OUTDATED_WAIT: Duration = Duration::from_secs(2);
+
 /// Answers a GET or HEAD.
 pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Response {
     let mut key = Vec::with_capacity(256);
@@ -70,8 +75,16 @@ fn standing(
     now: Timestamp,
 ) -> Standing {
     stored.map_or(Standing::Missing, |stored| {
-        stored.render.standing(now, request.policy, proxy.pages.watermark(stored, request.route, now))
+        let watermark = proxy.pages.watermark(stored, request.route, now);
+        let standing = stored.render.standing(now, request.policy, watermark);
+        if is_outdated(request, stored) { standing.outdated() } else { standing }
     })
+}
+
+/// Whether this is data of a page that has been rendered anew since.
+fn is_outdated(request: &Request<'_>, stored: &StoredResponse) -> bool {
+    let Request { route, target, page, head, .. } = request;
+    stored.is_before_its_page() && route.is_data(&target.path, page, &head.headers)
 }
 
 /// Brings the page into memory, if it is on the disk and nobody is rendering it.
@@ -100,8 +113,11 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
         // go of the lock.
         let decided = proxy.entries.with(key, now, |live| {
             let stored = look(proxy, request, key);
-            let watermark = watermark(proxy, request, stored.as_deref(), now);
+            let mut watermark = watermark(proxy, request, stored.as_deref(), now);
             let standing = standing(proxy, request, stored.as_deref(), now);
+            if let (Some(stored), Standing::Stale { why: Why::Outdated, .. }) = (&stored, standing) {
+                watermark.hard = watermark.hard.max(stored.group.led());
+            }
             let verdict = live.entry.on_request(now, standing, watermark, proxy.pages.epoch());
             (verdict, stored, standing, live.landing.subscribe())
         });
@@ -129,7 +145,16 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
                 }
                 joined += 1;
                 let reason = if stored.is_some() { Forward::Stale } else { Forward::UriMiss };
-                let waited = wait(landing, number, first_body).await;
+                let waiting = wait(landing, number, first_body);
+                let waited = match (&stored, standing) {
+                    (Some(older), Standing::Stale { .. }) => {
+                        match tokio::time::timeout(OUTDATED_WAIT, waiting).await {
+                            Ok(waited) if !waited.is_failure() => waited,
+                            _ => return serve_stale(request, older, proxy.clock.now(), standing, false),
+                        }
+                    }
+                    _ => waiting.await,
+                };
                 let came = Came { now: proxy.clock.now(), reason, collapsed };
                 if let Some(response) = landed(request, waited, &came, joined) {
                     return response;
@@ -192,6 +217,17 @@ pub(crate) enum Waited {
     Streamed(http::Response<Body>),
     /// The render was forgotten.
     Gone,
+}
+
+impl Waited {
+    /// Whether there is nothing of a page in it.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Landed(Rendered::Response { outcome, .. }, _) => *outcome == Outcome::Failed,
+            Self::Landed(Rendered::Failed(_), _) | Self::Gone => true,
+            Self::Landed(Rendered::TooLong, _) | Self::Streamed(_) => false,
+        }
+    }
 }
 
 /// Waits until the render with this number has landed.
@@ -264,7 +300,7 @@ fn ttl_after(policy: &Interval, response: &StoredResponse, now: Timestamp) -> Op
     }
 }
 
-pub(crate) fn ttl_of(ttl: Option<std::time::Duration>) -> Option<i64> {
+pub(crate) fn ttl_of(ttl: Option<Duration>) -> Option<i64> {
     ttl.and_then(|ttl| i64::try_from(ttl.as_secs()).ok())
 }
 
@@ -291,7 +327,7 @@ fn serve_stale(
 ) -> Response {
     let (by, why) = match standing {
         Standing::Stale { by, why } => (by, why),
-        _ => (std::time::Duration::ZERO, Why::Age),
+        _ => (Duration::ZERO, Why::Age),
     };
     let detail = match (why, refreshing) {
         (Why::Age, true) => "stale-refreshing",
@@ -300,6 +336,7 @@ fn serve_stale(
         (Why::Invalidated, false) => "invalidated",
         (Why::BornStale, true) => "origin-stale-refreshing",
         (Why::BornStale, false) => "origin-stale",
+        (Why::Outdated, _) => "older-than-its-page",
     };
     let ttl = i64::try_from(by.as_secs()).ok().map(|by| -by);
     serve(request, stored, now, XIsrCache::Stale, ttl, Some(detail))

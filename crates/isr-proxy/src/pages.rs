@@ -250,6 +250,11 @@ impl Pages {
         self.epochs.current()
     }
 
+    /// A new epoch that orders what happens on this replica alone.
+    pub(crate) fn own_epoch(&self) -> Epoch {
+        self.epochs.advance()
+    }
+
     /// An epoch for a render that follows another. Of several replicas each asks for its own when the render begins.
     pub(crate) fn following_epoch(&self) -> Epoch {
         if self.replicas.is_some() { self.epochs.current() } else { self.epochs.advance() }

@@ -41,6 +41,13 @@ pub(crate) struct Job {
     pub(crate) trace: Option<HeaderValue>,
 }
 
+impl Job {
+    /// Whether this is data of a page.
+    fn is_data(&self) -> bool {
+        self.route.is_data(&self.path, &self.page, &self.target.headers)
+    }
+}
+
 /// The render that landed last.
 #[derive(Clone, Debug)]
 pub(crate) struct Landing {
@@ -143,7 +150,8 @@ async fn claim(proxy: &Proxy, job: &Job, flight: &mut Flight) -> (Source, Option
     let is_good = |found: &StoredResponse| {
         let now = proxy.clock.now();
         let standing = found.render.standing(now, &job.policy, proxy.pages.watermark(found, &job.route, now));
-        page::belongs(found, &job.route) && matches!(standing, Standing::Fresh { .. })
+        let is_outdated = found.is_before_its_page() && job.is_data();
+        page::belongs(found, &job.route) && matches!(standing, Standing::Fresh { .. }) && !is_outdated
     };
     let on_demand = flight.trigger == Trigger::OnDemand;
     let within = proxy.config.limits.render;
@@ -189,6 +197,7 @@ async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Stre
                 trigger: flight.trigger,
                 status,
                 headers: &headers,
+                body: &body,
                 framed,
                 at: now,
             };
@@ -274,6 +283,10 @@ fn land(
         let mut certain = Certainty::default();
         let response = match (&result, landed.store) {
             (Rendered::Response { response, .. }, Store::Replace) => {
+                if leads(job, flight, judged, stored.as_deref(), response) {
+                    // Before the page is there for anybody: who has it gets no data of before.
+                    job.group.lead(proxy.pages.own_epoch());
+                }
                 match source {
                     Source::Origin => proxy.pages.put(&job.key, Arc::clone(response)),
                     Source::Replica(_) => proxy.pages.adopt(&job.key, Arc::clone(response)),
@@ -298,6 +311,22 @@ fn land(
         encode::compress_later(proxy, &job.key, response);
     }
     landed.next
+}
+
+/// Whether data that was rendered before is of another generation than this page: its interval brought new content. (A
+/// demand takes the whole group with it anyway.)
+fn leads(
+    job: &Job,
+    flight: Flight,
+    judged: &Judged,
+    stored: Option<&StoredResponse>,
+    response: &StoredResponse,
+) -> bool {
+    flight.trigger == Trigger::Stale
+        && judged.outcome == Outcome::Rendered
+        && job.route.preset.has_data()
+        && !job.is_data()
+        && stored.is_some_and(|stored| stored.identity.body != response.identity.body)
 }
 
 /// Ends a flight whose task ended without landing it: dropped at shutdown, or by a panic.

@@ -94,10 +94,12 @@ impl Route {
         RenderTarget { path_and_query: self.path_and_query(target, &sent), headers: sent }
     }
 
-    /// Whether a request with these headers, or a render that carries them, means data of the page at `page`.
-    pub fn is_data(&self, path: &str, page: &str, headers: &HeaderMap) -> bool {
+    /// Whether a request with these headers, or a render that carries them, means data of the page at `page`. Allocates nothing
+    /// for a page.
+    pub fn is_data(&self, path: &str, page: &str, headers: &impl RequestFields) -> bool {
         let marks = |header: &&KeyHeader| {
-            self.preset.key_headers.iter().any(|known| header.name.as_str() == known.name)
+            let of_preset = || self.preset.key_headers.iter().any(|known| header.name.as_str() == known.name);
+            header.only_with.is_none() && of_preset()
         };
         path != page
             || self.key_headers.iter().filter(marks).any(|header| header.write(headers, &mut Vec::new()))

@@ -434,3 +434,28 @@ fn pages_that_failed_together_are_not_asked_for_together() {
         assert!(between < whole && between > whole * 9 / 10, "the jitter decides where between: {between:?}");
     }
 }
+
+/// Data whose page is newer is waited for, and served as it is when nothing newer can be had.
+#[test]
+fn outdated_data_is_rendered_before_it_is_served() {
+    let outdated = Standing::Fresh { ttl: None }.outdated();
+    let mut entry = Entry::default();
+    let Verdict::Wait { number, render: Some(_) } = request(&mut entry, Timestamp(0), outdated) else {
+        panic!("the first to ask begins a render");
+    };
+    assert_eq!(request(&mut entry, Timestamp(0), outdated), Verdict::Wait { number, render: None });
+    entry.on_landed(Timestamp(1), Outcome::Failed, stale(), Epoch(0), 0.0);
+    assert_eq!(
+        request(&mut entry, Timestamp(1), outdated),
+        Verdict::ServeStale { render: None },
+        "until it is time to try again"
+    );
+    let later = Timestamp(1).after(RETRY_FIRST);
+    assert!(matches!(request(&mut entry, later, outdated), Verdict::Wait { render: Some(_), .. }));
+
+    // A render that began before the page's counts for nobody who comes after it.
+    let led = Watermark { hard: Epoch(1), soft: Epoch(0) };
+    let verdict = entry.on_request(later, outdated, led, Epoch(1));
+    assert_eq!(verdict, Verdict::Wait { number: number + 2, render: None });
+    assert_eq!(Standing::Missing.outdated(), Standing::Missing);
+}
