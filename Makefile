@@ -1,4 +1,4 @@
-# make run     build and run the example application behind the proxy (APP=nextjs for the Next.js one)
+# make run     build and run the example application behind the proxy (APP=sveltekit, nuxt, nextjs, nextjs-pages or nextjs-app)
 # make check   what one runs all day: format, lints, dependency rules, all tests that need Rust alone
 # make test    everything, with what it needs installed first (Debian, root)
 # make bench   what a page costs, beside nginx, HAProxy, Varnish and Traffic Server (Debian)
@@ -8,12 +8,12 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
 
-run: ## Run an example: APP=origin (Rust alone) or APP=nextjs (Node.js)
+run: ## Run an example: APP=origin (Rust alone), or sveltekit, nuxt, nextjs, nextjs-pages, nextjs-app (Node.js)
 	@examples/run $(APP)
 
 check: lint test-unit ## Format, lints, tests that need Rust alone
@@ -28,7 +28,7 @@ lint: ## Format, clippy, documentation and dependency rules
 test-unit: ## Unit, model, property and front-door tests
 	cargo test --workspace --quiet
 
-PARTS := lint test-unit test-reloads test-shared test-api test-chart test-suites test-nextjs test-e2e
+PARTS := lint test-unit test-reloads test-shared test-api test-chart test-suites test-nextjs test-frameworks test-e2e
 
 test: ## Everything, and at the end how long each part took
 	@for part in tools $(PARTS); do \
@@ -96,6 +96,9 @@ test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 
 test-nextjs: ## A real Next.js application behind the proxy (npm)
 	$(SUITES) --test nextjs -- --nocapture
+
+test-frameworks: ## The quickstart in SvelteKit, Nuxt and Next.js behind the proxy, in a browser too (npm, Chromium)
+	$(SUITES) --test frameworks -- --nocapture
 
 crds: ## Write the CustomResourceDefinition anew from the Rust types
 	UPDATE=1 cargo test --quiet -p kube-isr --test crd

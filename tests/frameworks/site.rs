@@ -1,0 +1,191 @@
+//! The whole site: data service, the application's server, and the proxy in front of it.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::json;
+
+use crate::application::Application;
+use crate::build::{built, repository};
+use crate::framework::{Data, Framework};
+use crate::process::Process;
+use crate::support::manifest::{SERVICE, service};
+use crate::support::{Client, Folder, HOST, PATIENCE, Proxy, Request, Response, TOKEN, eventually};
+use crate::support::{get, post, route};
+use crate::tap::Tap;
+
+/// What the quickstart's API routes want to hear.
+pub const SECRET: &str = "the-api-routes-secret";
+
+/// A running site. Ends when dropped, the proxy first.
+pub struct Site<'f> {
+    /// The framework.
+    pub framework: &'f Framework,
+    /// The proxy.
+    pub proxy: Proxy,
+    /// The wire between the proxy and the application.
+    pub tap: Tap,
+    application: Process,
+    _data: Process,
+    data_address: SocketAddr,
+    /// The identifier of the build, as data URLs have it.
+    build: String,
+    /// What opens drafts: for Next.js the `previewModeId` to which it sets its own cookie.
+    draft: String,
+    _copy: Copy,
+}
+
+/// Where the application runs.
+enum Copy {
+    Next(Box<Application>),
+    Folder(tempfile::TempDir),
+}
+
+impl<'f> Site<'f> {
+    /// Starts everything; pages are refreshed after `interval`. The routes are the example's: the list and the posts.
+    pub async fn start(framework: &'f Framework, interval: &str) -> Self {
+        let copy = if framework.is_next() {
+            Copy::Next(Box::new(Application::copy().await))
+        } else {
+            Copy::Folder(tempfile::tempdir().expect("a folder for the application"))
+        };
+        let logs = match &copy {
+            Copy::Next(application) => application.path(),
+            Copy::Folder(folder) => folder.path(),
+        };
+        let mut command = Command::new("node");
+        command.arg(repository().join("examples/nextjs/data-service.mjs"));
+        command.env("PORT", "0").env_remove("HOST");
+        let mut data = Process::start("data-service", &mut command, logs);
+        let data_address = data.listening("data service listening").await;
+
+        let proxy = Proxy::with(Folder::new()).start_unready().await;
+        let data_url = format!("http://{data_address}");
+        let mut application = match &copy {
+            Copy::Next(application) => {
+                let proxy_url = format!("http://{}", proxy.address());
+                application.server(&[
+                    ("DATA_URL", &data_url),
+                    ("MY_SECRET_TOKEN", SECRET),
+                    ("KUBE_ISR_URL", &proxy_url),
+                    ("KUBE_ISR_HOST", HOST),
+                    ("KUBE_ISR_TOKEN", TOKEN),
+                ])
+            }
+            Copy::Folder(folder) => {
+                let built = built(framework).await;
+                let mut command = Command::new("node");
+                match framework.data {
+                    Data::SvelteKit => command.arg("build").env("DATA_URL", &data_url),
+                    _ => command.arg(".output/server/index.mjs").env("NUXT_DATA_URL", &data_url),
+                };
+                command.env("HOST", own_address()).env("PORT", "3000").current_dir(built);
+                Process::start("application", &mut command, folder.path())
+            }
+        };
+        let ready = if framework.is_next() { "Ready" } else { "Listening on" };
+        let tap = Tap::before(application.listening(ready).await).await;
+
+        let (build, draft) = match &copy {
+            Copy::Next(application) => (application.build.clone(), application.preview_mode_id.clone()),
+            Copy::Folder(_) => ("a-build".to_owned(), TOKEN.to_owned()),
+        };
+        let site =
+            Self { framework, proxy, tap, application, _data: data, data_address, build, draft, _copy: copy };
+        site.serve(interval).await;
+        site
+    }
+
+    async fn serve(&self, interval: &str) {
+        let folder = self.proxy.folder();
+        folder.write("service.yaml", &service(SERVICE, self.tap.address()));
+        for (index, path) in
+            [self.framework.list.to_owned(), self.framework.post("[slug]")].iter().enumerate()
+        {
+            let route = route(path).interval(interval).framework(self.framework.preset).token(TOKEN);
+            let route = if self.framework.is_next() { route.origin_token(&self.draft) } else { route };
+            folder.write(&format!("route-{index}.yaml"), &route.yaml(self.tap.address().port()));
+        }
+        eventually("the proxy serves both routes", PATIENCE, async || {
+            let table = self.proxy.admin_json("/configz").await;
+            (table["routes"] == 2 && table["problems"] == json!([])).then_some(())
+        })
+        .await;
+    }
+
+    /// A visit.
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(&get(path)).await
+    }
+
+    /// A request on a connection of its own.
+    pub async fn send(&self, request: &Request) -> Response {
+        self.proxy.send(request).await
+    }
+
+    /// What the framework's client asks for when a visitor follows a link to `path`.
+    pub fn data_request(&self, path: &str) -> Request {
+        self.framework.data(&self.build, path)
+    }
+
+    /// The answer to that.
+    pub async fn data(&self, path: &str) -> Response {
+        self.send(&self.data_request(path)).await
+    }
+
+    /// The same, when it is of the page's generation: on a busy machine a render takes longer than the proxy lets anybody wait for
+    /// it, and then it says that it gives older data.
+    pub async fn data_of_generation(&self, path: &str) -> Response {
+        eventually("data that is as new as its page", PATIENCE, async || {
+            let data = self.data(path).await;
+            (!data.header("cache-status").contains("older-than-its-page")).then_some(data)
+        })
+        .await
+    }
+
+    /// The cookie that opens drafts.
+    pub fn draft_cookie(&self) -> String {
+        format!("theme=dark; __prerender_bypass={}", self.draft)
+    }
+
+    /// The same cookie, but for its last character.
+    pub fn wrong_draft_cookie(&self) -> String {
+        format!("__prerender_bypass={}", &self.draft[..self.draft.len() - 1])
+    }
+
+    /// Gives a post a title: an old one another, a new one its first. Returns the version of the data.
+    pub async fn edit(&self, id: u32, title: &str) -> u64 {
+        self.tell(&post(&format!("/blog/{id}"), json!({ "title": title }).to_string())).await
+    }
+
+    /// Lets the data service answer 500 to everything.
+    pub async fn data_fails(&self) {
+        self.tell(&post("/fail", "")).await;
+    }
+
+    /// Lets the data service answer again.
+    pub async fn data_works(&self) {
+        self.tell(&post("/ok", "")).await;
+    }
+
+    /// Kills the application.
+    pub fn kill_application(&mut self) {
+        self.application.kill();
+    }
+
+    async fn tell(&self, request: &Request) -> u64 {
+        let answer = Client::connect(self.data_address).await.send(request).await;
+        assert_eq!(answer.status, 200, "the data service does as it is told: {}", answer.text());
+        answer.header("x-data-version").parse().expect("the version of the data")
+    }
+}
+
+/// A loopback address of this test's own, for servers that take port 0 for none: nobody else can have its ports.
+fn own_address() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // 127.0 is everybody's.
+    format!("127.{}.{low}.{number}", high.max(1))
+}
