@@ -24,6 +24,21 @@ pub async fn built(framework: &Framework) -> PathBuf {
     installed(&repository().join("examples").join(framework.example), framework.example, Some("build")).await
 }
 
+/// The folder of a second build of an example, of which one component has changed.
+pub async fn second(framework: &Framework) -> PathBuf {
+    let example = repository().join("examples").join(framework.example);
+    let changed = tempfile::tempdir().expect("a folder for the changed example");
+    let mut sources = Vec::new();
+    list(&example, &mut sources);
+    for source in sources {
+        let copy = changed.path().join(source.strip_prefix(&example).expect("a file of the example"));
+        fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder for the copy");
+        let text = fs::read_to_string(source).expect("a text");
+        fs::write(copy, text.replace("All posts", "All the posts")).expect("a copy");
+    }
+    installed(changed.path(), &format!("{}-second", framework.example), Some("build")).await
+}
+
 /// A copy of a package under `.cache`, with what it needs from npm, after `npm run SCRIPT`. Kept for as long as no file of it
 /// changes.
 pub async fn installed(package: &Path, name: &str, script: Option<&str>) -> PathBuf {

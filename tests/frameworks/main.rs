@@ -30,6 +30,7 @@ mod build;
 mod framework;
 mod site;
 
+mod deploy;
 mod failure;
 mod freshness;
 mod generations;

@@ -1,6 +1,7 @@
 //! The whole site: data service, the application's server, and the proxy in front of it.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -18,6 +19,9 @@ use crate::tap::Tap;
 /// What the quickstart's API routes want to hear.
 pub const SECRET: &str = "the-api-routes-secret";
 
+/// What the servers that are not Next.js say when they can be reached.
+const LISTENING: &str = "Listening on";
+
 /// A running site. Ends when dropped, the proxy first.
 pub struct Site<'f> {
     /// The framework.
@@ -27,13 +31,15 @@ pub struct Site<'f> {
     /// The wire between the proxy and the application.
     pub tap: Tap,
     application: Process,
+    /// Where it listens.
+    address: SocketAddr,
     _data: Process,
     data_address: SocketAddr,
     /// The identifier of the build, as data URLs have it.
     build: String,
     /// What opens drafts: for Next.js the `previewModeId` to which it sets its own cookie.
     draft: String,
-    _copy: Copy,
+    copy: Copy,
 }
 
 /// Where the application runs.
@@ -74,25 +80,29 @@ impl<'f> Site<'f> {
                 ])
             }
             Copy::Folder(folder) => {
-                let built = built(framework).await;
-                let mut command = Command::new("node");
-                match framework.data {
-                    Data::SvelteKit => command.arg("build").env("DATA_URL", &data_url),
-                    _ => command.arg(".output/server/index.mjs").env("NUXT_DATA_URL", &data_url),
-                };
-                command.env("HOST", own_address()).env("PORT", "3000").current_dir(built);
-                Process::start("application", &mut command, folder.path())
+                start_server(framework, &built(framework).await, &data_url, &own_address(), folder.path())
             }
         };
-        let ready = if framework.is_next() { "Ready" } else { "Listening on" };
-        let tap = Tap::before(application.listening(ready).await).await;
+        let ready = if framework.is_next() { "Ready" } else { LISTENING };
+        let address = application.listening(ready).await;
+        let tap = Tap::before(address).await;
 
         let (build, draft) = match &copy {
             Copy::Next(application) => (application.build.clone(), application.preview_mode_id.clone()),
             Copy::Folder(_) => ("a-build".to_owned(), TOKEN.to_owned()),
         };
-        let site =
-            Self { framework, proxy, tap, application, _data: data, data_address, build, draft, _copy: copy };
+        let site = Self {
+            framework,
+            proxy,
+            tap,
+            application,
+            address,
+            _data: data,
+            data_address,
+            build,
+            draft,
+            copy,
+        };
         site.serve(interval).await;
         site
     }
@@ -169,6 +179,15 @@ impl<'f> Site<'f> {
         self.tell(&post("/ok", "")).await;
     }
 
+    /// Puts another build of the application in the place of this one.
+    pub async fn replace_application(&mut self, built: PathBuf) {
+        let Copy::Folder(folder) = &self.copy else { panic!("Next.js is built elsewhere") };
+        self.application.kill();
+        let (data, host) = (format!("http://{}", self.data_address), self.address.ip().to_string());
+        self.application = start_server(self.framework, &built, &data, &host, folder.path());
+        assert_eq!(self.application.listening(LISTENING).await, self.address, "in the same place");
+    }
+
     /// Kills the application.
     pub fn kill_application(&mut self) {
         self.application.kill();
@@ -179,6 +198,17 @@ impl<'f> Site<'f> {
         assert_eq!(answer.status, 200, "the data service does as it is told: {}", answer.text());
         answer.header("x-data-version").parse().expect("the version of the data")
     }
+}
+
+/// A server of what is built in a folder.
+fn start_server(framework: &Framework, built: &Path, data_url: &str, host: &str, logs: &Path) -> Process {
+    let mut command = Command::new("node");
+    match framework.data {
+        Data::SvelteKit => command.arg("build").env("DATA_URL", data_url),
+        _ => command.arg(".output/server/index.mjs").env("NUXT_DATA_URL", data_url),
+    };
+    command.env("HOST", host).env("PORT", "3000").current_dir(built);
+    Process::start("application", &mut command, logs)
 }
 
 /// A loopback address of this test's own, for servers that take port 0 for none: nobody else can have its ports.

@@ -355,6 +355,10 @@ fn check(folder: &str) -> (bool, String) {
 fn the_examples_are_good() {
     let (good, said) = check("examples/manifests/origin");
     assert!(good && said.contains("5 routes in force, 0 errors, 0 warnings"), "{said}");
+    for framework in ["sveltekit", "nuxt"] {
+        let (good, said) = check(&format!("examples/{framework}/manifests"));
+        assert!(good && said.contains("2 routes in force, 0 errors, 0 warnings"), "{said}");
+    }
     // Next.js makes its own secret when it is built; `examples/run` adds it.
     let (_, said) = check("examples/nextjs/manifests");
     assert!(said.contains("4 routes in force"), "{said}");
