@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,7 +28,7 @@ lint: ## Format, clippy, documentation and dependency rules
 test-unit: ## Unit, model, property and front-door tests
 	cargo test --workspace --quiet
 
-PARTS := lint test-unit test-reloads test-shared test-api test-chart test-suites test-nextjs test-frameworks test-e2e
+PARTS := lint test-unit test-cost test-reloads test-shared test-api test-chart test-suites test-nextjs test-frameworks test-e2e
 
 test: ## Everything, and at the end how long each part took
 	@for part in tools $(PARTS); do \
@@ -38,6 +38,10 @@ test: ## Everything, and at the end how long each part took
 
 # The same packages and features for every suite, so that nothing is compiled twice.
 SUITES := cargo test --workspace --features isr-store/external-suites,kube-isr/external-suites
+
+test-cost: ## What a hit and a lookup take in instructions, as valgrind counts them
+	cargo build --workspace --bins --quiet
+	tests/cost/run
 
 test-reloads: image-files ## 200 reloads of 10,000 routes under load, by the image's program (the debug build does 20)
 	KUBE_ISR_PROGRAM=$(PROGRAM) cargo test --workspace --test proxy reloads_under_load
