@@ -302,9 +302,13 @@ mod tests {
     fn s3_fifo_keeps_what_is_asked_for_again_over_a_walk_through_everything() {
         let mut policy = S3Fifo::new();
         for _ in 0..3 {
-            (0..100).for_each(|page| _ = policy.ask(page));
+            for page in 0..100 {
+                policy.ask(page);
+            }
         }
-        (1000..u32::try_from(PAGES).unwrap()).for_each(|page| _ = policy.ask(page));
+        for page in 1000..u32::try_from(PAGES).unwrap() {
+            policy.ask(page);
+        }
         assert!((0..100).all(|page| policy.ask(page)));
     }
 

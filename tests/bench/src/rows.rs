@@ -1,10 +1,11 @@
 //! The rows of the table: what is asked of every server, and how that is measured.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::load::{Protocol, Target};
 use crate::options::Options;
@@ -90,11 +91,10 @@ impl Bench {
 
     /// A server, started when it is first asked for and kept for all rows. It holds what earlier rows stored.
     pub(crate) fn server(&mut self, kind: Kind) -> Result<&Server> {
-        if !self.servers.contains_key(&kind) {
-            let server = Server::start(kind, &self.setting)?;
-            self.servers.insert(kind, server);
-        }
-        self.servers.get(&kind).context("it was just started")
+        Ok(match self.servers.entry(kind) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => place.insert(Server::start(kind, &self.setting)?),
+        })
     }
 
     /// A number that no page has had.

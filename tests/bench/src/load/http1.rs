@@ -1,5 +1,6 @@
 //! HTTP/1.1 as a load needs it: requests made once, and of answers the status, the length and the end.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -69,7 +70,7 @@ impl Http1 {
 pub(crate) fn request(ask: &Ask) -> Vec<u8> {
     let mut text = format!("GET {} HTTP/1.1\r\nHost: {HOST}\r\n", ask.path);
     for (name, value) in ask.fields() {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     text.push_str("\r\n");
     text.into_bytes()

@@ -96,10 +96,11 @@ impl Http2 {
             joined = [std::mem::take(&mut self.rest).as_slice(), bytes].concat();
             &joined
         };
-        while let [a, b, c, kind, flags, i, j, k, l, ..] = *bytes {
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        while let Some(head) = bytes.first_chunk::<FRAME_HEAD>() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            let (kind, flags) = (head[3], head[4]);
+            let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & WINDOW;
             let Some(payload) = bytes.get(FRAME_HEAD..FRAME_HEAD + length) else { break };
-            let id = u32::from_be_bytes([i, j, k, l]) & WINDOW;
             self.frame(kind, flags, id, payload, asks, out, answered)?;
             bytes = &bytes[FRAME_HEAD + length..];
         }
