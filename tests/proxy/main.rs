@@ -34,6 +34,7 @@ mod published;
 mod published_purges;
 mod purge;
 mod reload;
+mod since;
 mod stored;
 mod streams;
 mod target;

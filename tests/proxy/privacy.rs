@@ -60,7 +60,7 @@ fn poisoned(request: Request) -> Request {
 /// What a render may differ in without telling of its visitor: the identity of the trace it is part of.
 fn without_trace(fields: &Fields) -> Fields {
     let mut fields = fields.0.clone();
-    fields.retain(|(name, _)| name != "traceparent");
+    fields.retain(|(name, _)| name != "traceparent" && name != "x-isr-since");
     fields.sort();
     Fields(fields)
 }

@@ -99,22 +99,15 @@ pub(crate) async fn respond(
     let request = read(body).await?;
     let covered = narrowed(covered, &request.routes).map_err(|why| refused(&why))?;
     let plan = plan(&active.table, listener, &covered, &request).map_err(|why| refused(&why))?;
+    // An application that keeps data is told by the next render that this is old. The first time sees to that on every replica;
+    // what a render began before then is covered by the second.
+    let keeps_data = covered.iter().any(|route| route.preset.own_cache.is_some());
+    for _ in 0..=usize::from(keeps_data) {
+        carry_out(proxy, &plan).await?;
+    }
     let Plan { mode, groups, selectors } = &plan;
-    // One for all of it: what begins after this is newer than all that is named.
-    let epoch = proxy.pages.next_epoch().await.map_err(|error| unreachable(&error))?;
-    let mut certain: Vec<Certain> = Vec::new();
-    for group in groups {
-        certain.push(proxy.pages.invalidate_group(group, *mode, epoch));
-    }
-    for selector in selectors {
-        certain.push(proxy.pages.invalidate(selector, *mode, epoch).map_err(|_| too_many_marks())?);
-    }
     let routes: Vec<&str> = covered.iter().map(|route| &*route.id).collect();
     tracing::info!(?routes, pages = groups.len(), selectors = selectors.len(), ?mode, "invalidated");
-    let errors: Vec<TierError> = join_all(certain).await.into_iter().filter_map(Result::err).collect();
-    if let Some(error) = errors.first() {
-        return Err(uncertain(error));
-    }
     let document = json!({
         "mode": if *mode == Mode::Hard { "hard" } else { "soft" },
         "routes": routes,
@@ -125,6 +118,22 @@ pub(crate) async fn respond(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Does what was planned; ends when it is certain.
+async fn carry_out(proxy: &Proxy, plan: &Plan) -> Result<(), Problem> {
+    let Plan { mode, groups, selectors } = plan;
+    // One for all of it: what begins after this is newer than all that is named.
+    let epoch = proxy.pages.next_epoch().await.map_err(|error| unreachable(&error))?;
+    let mut certain: Vec<Certain> = Vec::new();
+    for group in groups {
+        certain.push(proxy.pages.invalidate_group(group, *mode, epoch));
+    }
+    for selector in selectors {
+        certain.push(proxy.pages.invalidate(selector, *mode, epoch).map_err(|_| too_many_marks())?);
+    }
+    let errors: Vec<TierError> = join_all(certain).await.into_iter().filter_map(Result::err).collect();
+    errors.first().map_or(Ok(()), |error| Err(uncertain(error)))
 }
 
 /// The routes whose token the request carries.

@@ -144,7 +144,7 @@ fn refused(status: StatusCode, outcome: Outcome, detail: Option<&str>) -> Proble
              everywhere, set spec.cacheControl: Override.",
         ),
         Outcome::AlreadyStale => failed(
-            "the application answered with a copy from a cache of its own. Set spec.originToken so that it renders anew",
+            "the application answered with a copy from a cache of its own. Let it use @kube-isr/next, or set spec.originToken, so that it renders anew",
         ),
         _ => failed(&format!("the application answered {} ({detail})", status.as_u16())),
     }

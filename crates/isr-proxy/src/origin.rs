@@ -28,6 +28,10 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("kube-isr/", env!("C
 /// The header that makes an origin with its own page cache render anew.
 pub(crate) const REVALIDATE: HeaderName = HeaderName::from_static("x-prerender-revalidate");
 
+/// The last invalidation that may concern what a page is made of, as `PROXY.NUMBER`: greater numbers of one proxy are later. An
+/// application that keeps data need not use what it had before it first heard of the number.
+pub(crate) const SINCE: HeaderName = HeaderName::from_static("x-isr-since");
+
 /// Trace context (W3C), carried from the visitor whose request began the render. It cannot change a page.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -47,12 +51,13 @@ pub(crate) enum Answer {
     TooLong { status: StatusCode, headers: HeaderMap, body: Resumed<IdleLimit<Incoming>> },
 }
 
-/// The request for a page: a function of its key, whoever asked.
+/// The request for a page: a function of its key and of what was invalidated, whoever asked.
 pub(crate) fn request(
     route: &Route,
     host: &str,
     target: &RenderTarget,
     scheme: Scheme,
+    since: &str,
     trace: Option<&HeaderValue>,
 ) -> Option<Parts> {
     let mut request = Request::new(());
@@ -67,6 +72,7 @@ pub(crate) fn request(
     headers.insert("x-forwarded-host", host.clone());
     headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme.as_str()));
     headers.insert(HOST, host);
+    headers.insert(SINCE, HeaderValue::from_str(since).ok()?);
     add_via(headers, Version::HTTP_11);
     if let Some(trace) = trace {
         headers.insert(TRACEPARENT, trace.clone());

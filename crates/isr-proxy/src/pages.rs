@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isr_cache::{
-    BoxFuture, Epoch, Epochs, Group, Invalidation, Invalidations, Mode, Pages as Covered, Reach, Realm,
-    Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks, Watermark,
+    BoxFuture, Epoch, Epochs, Flight, Group, Invalidation, Invalidations, Latest, Mode, Pages as Covered,
+    Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks, Watermark,
 };
 use isr_routes::Route;
 use isr_store::{
@@ -48,6 +48,7 @@ pub(crate) struct Pages {
     replicas: Option<Replicas>,
     groups: Groups,
     invalidations: Arc<Invalidations>,
+    latest: Latest,
     epochs: Arc<Epochs>,
     recalls: Box<[Mutex<()>]>,
     hasher: RandomState,
@@ -100,6 +101,7 @@ impl Pages {
             replicas,
             groups: Groups::default(),
             invalidations,
+            latest: Latest::default(),
             epochs,
             recalls: (0..RECALLS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
@@ -245,6 +247,11 @@ impl Pages {
         self.invalidations.watermark(group, &route.id, &route.tags)
     }
 
+    /// The last invalidation that may concern the data of which a render of this group is made.
+    pub(crate) fn concerning(&self, flight: &Flight, group: &Group, route: &Route) -> Epoch {
+        self.latest.concerning(flight, group, &route.id)
+    }
+
     /// The epoch in which a render that begins now begins.
     pub(crate) fn epoch(&self) -> Epoch {
         self.epochs.current()
@@ -301,7 +308,9 @@ impl Pages {
     pub(crate) fn invalidate_group(&self, name: &str, mode: Mode, epoch: Epoch) -> Certain {
         let group = self.groups.get(name);
         group.invalidate(mode, epoch);
-        self.tell(Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode, epoch })
+        let reach = Reach::Group(Arc::clone(group.name()));
+        self.latest.note(&reach, epoch);
+        self.tell(Invalidation { reach, mode, epoch })
     }
 
     /// Invalidates what a selector covers, in the same way.
@@ -313,14 +322,18 @@ impl Pages {
     ) -> Result<Certain, TooManyMarks> {
         let bytes = selector.to_bytes();
         self.invalidations.note(&bytes, mode, epoch)?;
-        Ok(self.tell(Invalidation { reach: Reach::Selected(bytes.into()), mode, epoch }))
+        let reach = Reach::Selected(bytes.into());
+        self.latest.note(&reach, epoch);
+        Ok(self.tell(Invalidation { reach, mode, epoch }))
     }
 
     /// Invalidates what a selector covers, or everything if there is no room to keep it apart: this one is not refused.
     pub(crate) fn invalidate_in_any_case(&self, selector: &Selector, mode: Mode, epoch: Epoch) -> Certain {
         let bytes = selector.to_bytes();
         self.invalidations.note_or_cover_all(&bytes, mode, epoch);
-        self.tell(Invalidation { reach: Reach::Selected(bytes.into()), mode, epoch })
+        let reach = Reach::Selected(bytes.into());
+        self.latest.note(&reach, epoch);
+        self.tell(Invalidation { reach, mode, epoch })
     }
 
     /// Invalidates a group of which a visitor has changed something, who does not wait until everybody knows.
@@ -378,6 +391,7 @@ impl Pages {
     /// Takes everything that is held here for stale: invalidations of it may have been missed.
     pub(crate) fn doubt_all(&self, epoch: Epoch) -> Certain {
         self.epochs.raise(epoch);
+        self.latest.note_all(epoch);
         let everything = Selector { realm: Realm::Installation, pages: Covered::All }.to_bytes();
         let reach = Reach::Selected(everything.into());
         let invalidation = Invalidation { reach, mode: Mode::Soft, epoch };

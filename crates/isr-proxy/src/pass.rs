@@ -13,7 +13,7 @@ use isr_routes::{Backend, Target};
 use crate::body::{Body, IdleLimit};
 use crate::fields::{add_via, is_loop, is_upgrade, strip_hop_by_hop};
 use crate::forwarded;
-use crate::origin::REVALIDATE;
+use crate::origin::{REVALIDATE, SINCE};
 use crate::origin_governed::note_framing;
 use crate::problem::{Problem, sentence};
 use crate::state::{Proxy, Visitor};
@@ -71,6 +71,8 @@ pub(crate) async fn pass(
     join_cookies(&mut head.headers);
     // A token is a message to us. The expectation is ours to meet as well: the body is asked for when it is wanted.
     head.headers.remove(REVALIDATE);
+    // What is passed is no render, and an application that keeps pages must not take it for one.
+    head.headers.remove(SINCE);
     head.headers.remove(EXPECT);
     let trusted = proxy.config.trusts(visitor.peer.ip());
     forwarded::write(&mut head.headers, visitor.peer.ip(), trusted, visitor.scheme, &target.host);

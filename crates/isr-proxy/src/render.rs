@@ -245,7 +245,8 @@ async fn ask(proxy: &Proxy, job: &Job, flight: Flight) -> Result<Answer, OriginE
     let backend = &job.route.backend;
     let address = backend.address.as_ref().map_err(|why| OriginError::NoAddress(why.clone()))?;
     let scheme = proxy.config.public_scheme;
-    let request = origin::request(&job.route, &job.host, &job.target, scheme, job.trace.as_ref())
+    let since = proxy.since(&flight, &job.group, &job.route);
+    let request = origin::request(&job.route, &job.host, &job.target, scheme, &since, job.trace.as_ref())
         .ok_or_else(|| OriginError::NoAddress(format!("{}{} makes no request", job.host, job.path)))?;
     let background = flight.trigger == Trigger::Stale;
     let slot = proxy.slots.acquire(&backend.name, background);

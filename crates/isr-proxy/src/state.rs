@@ -7,7 +7,8 @@ use std::task::Context;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use isr_cache::Timestamp;
+use isr_cache::{Flight, Group, Timestamp};
+use isr_routes::Route;
 use isr_store::SharedError;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -36,6 +37,8 @@ pub(crate) struct Proxy {
     pub(crate) active: ArcSwap<Active>,
     pub(crate) pages: Arc<Pages>,
     pub(crate) purges: Purges,
+    /// What tells its numbers from those of every other process, and of itself before a restart.
+    pub(crate) identity: u64,
     /// When it began.
     pub(crate) started: Timestamp,
     pub(crate) entries: Entries,
@@ -76,6 +79,7 @@ impl Proxy {
         let started = clock.now();
         Ok(Arc::new(Self {
             clock,
+            identity: fastrand::u64(..),
             started,
             active: ArcSwap::from_pointee(Active::none()),
             pages: Arc::new(Pages::new(&config, started)?),
@@ -89,6 +93,11 @@ impl Proxy {
             background: Handle::current(),
             config,
         }))
+    }
+
+    /// The last invalidation that may concern a render, as the application is told ([`crate::origin::SINCE`]).
+    pub(crate) fn since(&self, flight: &Flight, group: &Group, route: &Route) -> String {
+        format!("{:016x}.{:016x}", self.identity, self.pages.concerning(flight, group, route).0)
     }
 
     /// Whether visitors may be sent here.

@@ -243,6 +243,7 @@ impl Pages {
     ) -> Option<BoxFuture<'static, Result<(), TierError>>> {
         let Invalidation { reach, mode, epoch } = &invalidation;
         self.epochs.raise(*epoch);
+        self.latest.note(reach, *epoch);
         match reach {
             Reach::Group(name) => {
                 // Whoever recalls a page of it holds the group by then.

@@ -39,15 +39,6 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
     let tags = tags(spec, report);
     let bypass = request::bypass(spec, report);
     secrets(spec, report);
-    if preset.own_cache.is_some() && spec.bypass_token.is_some() && spec.origin_token.is_none() {
-        report.warn(
-            "spec.originToken",
-            format!(
-                "is absent, so that {} answers a revalidation on demand from a cache of its own and it fails: give the Secret with its previewModeId",
-                preset.name
-            ),
-        );
-    }
     if report.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
