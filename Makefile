@@ -98,7 +98,8 @@ test-e2e: ## The same, and the end of the cluster whether or not all went well
 test-suites: ## The public conformance suite http-tests/cache-tests (npm)
 	$(SUITES) --test cache_tests -- --nocapture
 
-test-nextjs: ## A real Next.js application behind the proxy (npm)
+test-nextjs: ## A real Next.js application behind the proxy, and the package that it takes (npm)
+	node --test packages/next/test/*.test.js
 	$(SUITES) --test nextjs -- --nocapture
 
 test-frameworks: ## The quickstart in SvelteKit, Nuxt and Next.js behind the proxy, in a browser too (npm, Chromium)
