@@ -1,4 +1,4 @@
-//! The example application, built once for each state of its files and copied for each test.
+//! The example application and the fixture beside it, built once for each state of their files and copied for each test.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -14,7 +14,13 @@ use tokio::sync::OnceCell;
 use crate::process::Process;
 
 /// What a build makes (the first two) and what it does not depend on.
-const NOT_SOURCES: [&str; 3] = ["node_modules", ".next", "manifests"];
+const NOT_SOURCES: [&str; 4] = ["node_modules", ".next", "manifests", "test"];
+/// Where the example, and the package that it takes from this repository, are in it.
+const EXAMPLE: &str = "examples/nextjs";
+const PACKAGE: &str = "packages/next";
+/// Where the fixture is, here and in a build: below the example, whose packages it uses.
+const FIXTURE: &str = "tests/nextjs/fixture";
+const BUILT_FIXTURE: &str = "examples/nextjs/fixture";
 /// Parts of a build that no server reads: megabytes that no test needs a copy of.
 const NOT_SERVED: [&str; 2] = ["cache", "trace"];
 /// How long ago a copy says it was built: much longer than the ten seconds after which Next.js calls its pages stale.
@@ -32,16 +38,36 @@ pub struct Application {
 impl Application {
     /// A fresh copy of a build that was made a while ago: Next.js takes the time stamps of its pages for their age.
     pub async fn copy() -> Self {
+        Self::of(EXAMPLE, "next.config.js").await
+    }
+
+    /// The same as if it had never heard of `@kube-isr/next`.
+    pub async fn copy_without_package() -> Self {
+        let copy = Self::copy().await;
+        fs::write(copy.path().join("next.config.js"), "module.exports = {};\n").expect("a configuration");
+        copy
+    }
+
+    /// The fixture, in the same way.
+    pub async fn fixture() -> Self {
+        Self::of(BUILT_FIXTURE, "next.config.mjs").await
+    }
+
+    async fn of(application: &str, configuration: &str) -> Self {
         static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
         let built = BUILT.get_or_init(build).await;
+        let (example, application) = (built.join(EXAMPLE), built.join(application));
         let folder = tempfile::tempdir().expect("a folder for the application");
         let pages = folder.path().join(".next");
-        copy(&built.join(".next"), &pages, &NOT_SERVED);
+        copy(&application.join(".next"), &pages, &NOT_SERVED);
         age(&pages);
-        for name in ["package.json", "data-service.mjs"] {
-            fs::copy(built.join(name), folder.path().join(name)).expect("a file of the example");
+        for file in
+            [application.join(configuration), example.join("package.json"), example.join("data-service.mjs")]
+        {
+            let name = file.file_name().expect("a name");
+            fs::copy(&file, folder.path().join(name)).expect("a file of the application");
         }
-        std::os::unix::fs::symlink(built.join("node_modules"), folder.path().join("node_modules"))
+        std::os::unix::fs::symlink(example.join("node_modules"), folder.path().join("node_modules"))
             .expect("a link to the packages");
 
         let read = |name: &str| fs::read_to_string(folder.path().join(".next").join(name)).expect(name);
@@ -62,7 +88,7 @@ impl Application {
 
     /// `next start`, on a port of the system's choice, with these environment variables.
     pub fn server(&self, environment: &[(&str, &str)]) -> Process {
-        let mut command = next(self.path());
+        let mut command = next(self.path(), self.path());
         command.args(["start", ".", "-H", "127.0.0.1", "-p", "0"]).envs(environment.iter().copied());
         Process::start("next-start", &mut command, self.path())
     }
@@ -73,7 +99,8 @@ pub type Manifest = (String, String);
 
 /// The manifests of the example.
 pub fn manifests() -> Vec<Manifest> {
-    let files = fs::read_dir(example().join("manifests")).expect("the manifests of the example");
+    let files =
+        fs::read_dir(repository().join(EXAMPLE).join("manifests")).expect("the manifests of the example");
     files
         .map(|file| {
             let path = file.expect("a manifest").path();
@@ -83,19 +110,21 @@ pub fn manifests() -> Vec<Manifest> {
         .collect()
 }
 
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/nextjs")
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The folder of the build for the files as they are; built now unless it was before.
 async fn build() -> PathBuf {
     let mut sources = Vec::new();
-    list(&example(), &NOT_SOURCES, &mut sources);
+    for part in [EXAMPLE, PACKAGE, FIXTURE] {
+        list(&repository().join(part), &NOT_SOURCES, &mut sources);
+    }
     sources.sort();
     let mut hasher = DefaultHasher::new();
     for source in &sources {
-        source.strip_prefix(example()).expect("a file of the example").hash(&mut hasher);
-        fs::read(source).expect("a file of the example").hash(&mut hasher);
+        source.strip_prefix(repository()).expect("a file of the repository").hash(&mut hasher);
+        fs::read(source).expect("a source").hash(&mut hasher);
     }
     // Beside the other things that cargo keeps between runs, and ignored by git with them.
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nextjs");
@@ -104,12 +133,18 @@ async fn build() -> PathBuf {
         // What was built from older files is hundreds of megabytes that nobody asks for again.
         let _ = fs::remove_dir_all(&cache);
         let staged = cache.join(format!("building-{}", std::process::id()));
-        copy(&example(), &staged, &NOT_SOURCES);
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&staged));
+        for (part, place) in [(EXAMPLE, EXAMPLE), (PACKAGE, PACKAGE), (FIXTURE, BUILT_FIXTURE)] {
+            copy(&repository().join(part), &staged.join(place), &NOT_SOURCES);
+        }
+        let example = staged.join(EXAMPLE);
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&example));
         // The build renders the lists of posts, so the data service comes first.
-        let mut data = data_service(&staged);
+        let mut data = data_service(&example);
         let address = data.listening("data service listening").await;
-        run(next(&staged).arg("build").env("DATA_URL", format!("http://{address}")));
+        for application in [&example, &staged.join(BUILT_FIXTURE)] {
+            let mut next = next(application, &example);
+            run(next.arg("build").env("DATA_URL", format!("http://{address}")).env_remove("KUBE_ISR_URL"));
+        }
         fs::rename(&staged, &built).expect("the build in its place");
     }
     built
@@ -121,9 +156,11 @@ fn data_service(folder: &Path) -> Process {
     Process::start("data-service", &mut command, folder)
 }
 
-fn next(folder: &Path) -> Command {
+/// Next.js for the application in `folder`, from the packages in `packages`.
+fn next(folder: &Path, packages: &Path) -> Command {
     let mut command = Command::new("node");
-    command.arg("node_modules/next/dist/bin/next").env("NEXT_TELEMETRY_DISABLED", "1").current_dir(folder);
+    command.arg(packages.join("node_modules/next/dist/bin/next"));
+    command.env("NEXT_TELEMETRY_DISABLED", "1").current_dir(folder);
     command
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::page::{APP, ROUTERS, generation, rsc, rsc_tree};
+use crate::page::{APP, ROUTERS, generation, rsc_tree};
 use crate::site::Site;
 use crate::support::{HOST, PATIENCE, Request, Response, eventually, get};
 
@@ -94,7 +94,7 @@ async fn without_nextjs_pages_and_data_stay() {
             requests.extend([get(&path), router.data(site.build(), &path)]);
         }
     }
-    requests.extend([rsc(APP.list), rsc_tree(APP.list), rsc_tree(&APP.post("1"))]);
+    requests.extend([rsc_tree(APP.list), rsc_tree(&APP.post("1"))]);
     let mut good: Vec<Response> = Vec::new();
     for request in &requests {
         good.push(site.send(request).await);

@@ -11,7 +11,12 @@
 #[allow(dead_code, unused_imports, reason = "the kit offers more than this suite needs")]
 mod support;
 
+#[path = "../shared/store.rs"]
+#[allow(dead_code, reason = "the kit offers more than this suite needs")]
+mod store;
+
 mod application;
+mod fleet;
 mod page;
 mod process;
 mod site;
@@ -21,7 +26,10 @@ mod companions;
 mod failure;
 mod generations;
 mod interval;
+mod joining;
 mod on_demand;
 mod outcomes;
 mod privacy;
+mod replicas;
 mod staleness;
+mod unreachable;

@@ -49,7 +49,8 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    fn log(&self) -> String {
+    /// What it wrote so far.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

@@ -39,24 +39,21 @@ type Routes = dyn FnOnce(&str, u16) -> Vec<Manifest> + Send;
 pub struct Plan {
     routes: Box<Routes>,
     tapped: bool,
+    packaged: bool,
 }
 
 impl Site {
     /// The manifests of the example, with this interval.
     pub fn of_example(interval: &str) -> Plan {
         let interval = format!("interval: {interval}");
-        let routes = move |preview: &str, port: u16| {
-            let mut files: Vec<_> = manifests()
-                .into_iter()
-                .map(|(name, text)| {
-                    let text = text.replace(EXAMPLE_PORT, &port.to_string()).replace(EXAMPLE_HOST, HOST);
-                    (name, text.replace(EXAMPLE_INTERVAL, &interval).replace(&example_token(), TOKEN))
-                })
-                .collect();
-            files.push(("preview.yaml".to_owned(), preview_secret(preview)));
-            files
+        let routes = move |_: &str, port: u16| {
+            let files = manifests().into_iter().map(|(name, text)| {
+                let text = text.replace(EXAMPLE_PORT, &port.to_string()).replace(EXAMPLE_HOST, HOST);
+                (name, text.replace(EXAMPLE_INTERVAL, &interval).replace(&example_token(), TOKEN))
+            });
+            files.collect()
         };
-        Plan { routes: Box::new(routes), tapped: false }
+        Plan { routes: Box::new(routes), tapped: false, packaged: true }
     }
 
     /// Routes of the test's own for both routers: the list and the posts, each made complete by `finish`, which also
@@ -71,7 +68,7 @@ impl Site {
             });
             files.chain([("service.yaml".to_owned(), service(SERVICE, address))]).collect()
         };
-        Plan { routes: Box::new(routes), tapped: false }
+        Plan { routes: Box::new(routes), tapped: false, packaged: true }
     }
 
     /// A visit.
@@ -164,9 +161,17 @@ impl Plan {
         Self { tapped: true, ..self }
     }
 
+    /// With a Next.js that has never heard of `@kube-isr/next`.
+    pub fn without_package(self) -> Self {
+        Self { packaged: false, ..self }
+    }
+
     /// Starts everything. The routes come last, when it is known which ports the system has chosen.
     pub async fn start(self) -> Site {
-        let application = Application::copy().await;
+        let application = match self.packaged {
+            true => Application::copy().await,
+            false => Application::copy_without_package().await,
+        };
         let mut data = application.data_service();
         let data_address = data.listening("data service listening").await;
         let proxy = Proxy::with(Folder::new()).start_unready().await;
@@ -206,12 +211,4 @@ fn example_token() -> String {
     let (_, text) = manifests().into_iter().find(|(name, _)| name == "token.yaml").expect("token.yaml");
     let token = text.lines().find_map(|line| line.trim().strip_prefix("token: ")).expect("a token");
     token.to_owned()
-}
-
-/// What `examples/run` writes for each build.
-fn preview_secret(preview_mode_id: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: nextjs-preview, namespace: blog }}\n\
-         stringData: {{ previewModeId: \"{preview_mode_id}\" }}\n"
-    )
 }

@@ -1,7 +1,8 @@
-//! Next.js is a page cache of its own. What it admits to be stale is not taken for a fresh page.
+//! Next.js is a page cache of its own: by itself it answers with its own stale page, with `@kube-isr/next` or the origin token
+//! it renders anew. What it admits to be stale is never taken for a fresh page.
 
 use crate::page::{APP, PAGES, ROUTERS, generation};
-use crate::site::Site;
+use crate::site::{Plan, Site};
 use crate::support::get;
 
 /// Every copy of the build is an hour old, so Next.js calls its pages stale. Whether the page or its data is asked for
@@ -9,7 +10,7 @@ use crate::support::get;
 #[tokio::test]
 async fn a_stale_first_page_is_replaced_without_another_visit() {
     for (what, of_data) in [("page", false), ("data", true)] {
-        let site = Site::of_routes(|route, _| route.interval("1h")).start().await;
+        let site = Site::of_routes(|route, _| route.interval("1h")).without_package().start().await;
         let version = site.edit(1, "Since the build").await;
         for router in ROUTERS {
             let why = format!("{}, {what}", router.name);
@@ -26,9 +27,16 @@ async fn a_stale_first_page_is_replaced_without_another_visit() {
 }
 
 #[tokio::test]
-async fn with_the_origin_token_the_first_page_is_new() {
-    let site = Site::of_routes(|route, preview| route.interval("1h").origin_token(preview));
-    let site = site.tapped().start().await;
+async fn with_the_package_or_the_origin_token_the_first_page_is_new() {
+    let with_token = Site::of_routes(|route, preview| route.interval("1h").origin_token(preview));
+    let with_package = Site::of_routes(|route, _| route.interval("1h"));
+    for plan in [with_token.without_package(), with_package] {
+        the_first_page_is_new(plan).await;
+    }
+}
+
+async fn the_first_page_is_new(plan: Plan) {
+    let site = plan.tapped().start().await;
     let version = site.edit(1, "Since the build").await;
     for router in ROUTERS {
         let first = site.get(router.list).await;
@@ -42,8 +50,9 @@ async fn with_the_origin_token_the_first_page_is_new() {
 /// The interval is a second longer than the ten of Next.js, so that its copy is stale when it is asked again. Taken for
 /// a fresh page, it would be served for another eleven seconds.
 #[tokio::test]
-async fn without_the_origin_token_a_second_staleness_is_short() {
-    let site = Site::of_routes(|route, _| route.interval("11s")).tapped().start().await;
+async fn without_either_a_second_staleness_is_short() {
+    let site = Site::of_routes(|route, _| route.interval("11s"));
+    let site = site.without_package().tapped().start().await;
     let paths = [PAGES.post("1"), APP.post("1")];
     for path in &paths {
         assert_eq!(site.get(path).await.cache(), "MISS", "{path}: rendered now, by Next.js as well");
@@ -61,10 +70,15 @@ async fn without_the_origin_token_a_second_staleness_is_short() {
     }
 }
 
-/// The same with the token: the first render after the interval brings the newest data.
+/// The same with the package or the token: the first render after the interval brings the newest data.
 #[tokio::test]
-async fn with_the_origin_token_there_is_no_second_staleness() {
-    let plan = Site::of_routes(|route, preview| route.interval("11s").origin_token(preview));
+async fn with_the_package_or_the_origin_token_there_is_no_second_staleness() {
+    let with_token = Site::of_routes(|route, preview| route.interval("11s").origin_token(preview));
+    let with_package = Site::of_routes(|route, _| route.interval("11s"));
+    tokio::join!(no_second_staleness(with_token.without_package()), no_second_staleness(with_package));
+}
+
+async fn no_second_staleness(plan: Plan) {
     let site = plan.tapped().start().await;
     let paths = [PAGES.post("1"), APP.post("1")];
     for path in &paths {
@@ -84,14 +98,17 @@ async fn with_the_origin_token_there_is_no_second_staleness() {
 }
 
 #[tokio::test]
-async fn without_the_origin_token_a_demand_does_not_pretend() {
-    let site = Site::of_routes(|route, _| route.interval("1h")).start().await;
+async fn without_either_a_demand_does_not_pretend() {
+    let site = Site::of_routes(|route, _| route.interval("1h")).without_package().start().await;
     for router in ROUTERS {
         let path = router.post("1");
         site.get(&path).await;
         site.edit(1, "Since the first visit").await;
         let problem = site.revalidate(&path).await.problem(502, &path);
         let detail = problem["detail"].as_str().unwrap_or_default();
-        assert!(detail.contains("originToken"), "{path}: it says what to write: {problem}");
+        assert!(
+            detail.contains("@kube-isr/next") && detail.contains("originToken"),
+            "{path}: it says what to write: {problem}"
+        );
     }
 }

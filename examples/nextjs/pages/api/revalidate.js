@@ -1,5 +1,3 @@
-import { revalidateAtProxy } from '../../lib/kube-isr';
-
 export default async function handler(request, response) {
   // Check for secret to confirm this is a valid request
   const secret = process.env.MY_SECRET_TOKEN;
@@ -14,11 +12,10 @@ export default async function handler(request, response) {
   }
 
   try {
-    await response.revalidate(path); // Next.js has the new page
-    await revalidateAtProxy(path); // and so has everyone in front of it
+    await response.revalidate(path);
     return response.json({ revalidated: true });
   } catch (err) {
-    // If there was an error, both continue to show the last successfully generated page
+    // If there was an error, Next.js will continue to show the last successfully generated page
     console.error(err);
     return response.status(500).send('Error revalidating');
   }

@@ -1,5 +1,4 @@
 import { revalidatePath } from 'next/cache';
-import { revalidateAtProxy } from '../../../../lib/kube-isr';
 
 export async function GET(request) {
   const { searchParams } = new URL(request.url);
@@ -16,16 +15,7 @@ export async function GET(request) {
     });
   }
 
-  revalidatePath(path); // Next.js renders the page anew when it is next asked for it
-  try {
-    await revalidateAtProxy(path); // which the proxy does at once
-  } catch (err) {
-    // If there was an error, visitors continue to get the last successfully generated page
-    console.error(err);
-    return new Response('Error revalidating', {
-      status: 500,
-    });
-  }
+  revalidatePath(path);
 
   return Response.json({
     revalidated: true,

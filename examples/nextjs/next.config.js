@@ -1,0 +1,3 @@
+const { withKubeIsr } = require('@kube-isr/next');
+
+module.exports = withKubeIsr({});
