@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result};
 use crate::machine::Cores;
 use crate::options::{Options, USAGE};
 use crate::origin::Origin;
-use crate::results::Results;
+use crate::results::{Cell, Results};
 use crate::rows::Bench;
 use crate::servers::Setting;
 use crate::tls::Certificate;
@@ -93,5 +93,8 @@ fn run(options: Options) -> Result<()> {
         report::keep(&results)?;
         report::write(&results)?;
     }
+    let cells = results.rows.iter().flat_map(|row| row.cells.values());
+    let failed = cells.filter(|cell| matches!(cell, Cell::Failed(_))).count();
+    anyhow::ensure!(failed == 0, "{failed} measurements failed; see above");
     Ok(())
 }

@@ -3,7 +3,8 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 
 use super::table::number;
-use crate::results::{Cell, Metric, Results, Spread};
+use crate::keys::HitRatio;
+use crate::results::{Metric, Results, Row, Spread};
 use crate::servers::Kind;
 
 /// What is between these lines of the README is made from the results.
@@ -17,42 +18,87 @@ pub(super) fn with(readme: &str, results: &Results) -> Result<String> {
     Ok(format!("{before}{BEGIN}{}{END}{after}", made(results)))
 }
 
+/// What else is told of which row.
+const BESIDES: [(&str, Metric); 12] = [
+    ("stale", Metric::Stale),
+    ("stale", Metric::Next),
+    ("crowd", Metric::Renders),
+    ("crowd", Metric::P99),
+    ("revalidating", Metric::BusyP99),
+    ("reload", Metric::BusyP99),
+    ("miss-1k", Metric::Cpu),
+    ("miss-16k", Metric::Cpu),
+    ("pass-download", Metric::CpuPerGib),
+    ("pass-upload", Metric::CpuPerGib),
+    ("idle", Metric::PerConnection),
+    ("stored", Metric::PerPage),
+];
+
 fn made(results: &Results) -> String {
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| results.versions.contains_key(kind)).collect();
-    let mut text = String::from("![CPU per hit, side by side](bench/hits.svg)\n\n| CPU per hit, µs |");
-    for kind in &kinds {
-        let version = results.versions.get(kind).filter(|version| !version.is_empty());
-        let _ = write!(
-            text,
-            " {}{} |",
-            kind.name(),
-            version.map(|version| format!(" {version}")).unwrap_or_default()
-        );
+    let mut text = String::from("![CPU per hit, side by side](bench/hits.svg)\n\n");
+    head(&mut text, "CPU per hit, µs", results, &kinds);
+    let hits: Vec<&Row> = results.rows.iter().filter(|row| row.id.starts_with("hit-")).collect();
+    for row in &hits {
+        line(&mut text, &row.title, row, Metric::Cpu, &kinds);
     }
-    let _ = writeln!(text, "\n|---|{}", "---|".repeat(kinds.len()));
-    for row in results.rows.iter().filter(|row| row.id.starts_with("hit-")) {
-        let _ = write!(text, "| {} |", row.title);
-        for kind in &kinds {
-            let shown = match row.cells.get(kind) {
-                Some(Cell::Measured(values)) => values
-                    .get(&Metric::Cpu)
-                    .and_then(|values| Spread::of(values.iter().copied()))
-                    .map(|spread| number(spread.median)),
-                _ => None,
-            };
-            let shown = shown.unwrap_or_else(|| "–".to_owned());
-            let _ = if *kind == Kind::KubeIsr {
-                write!(text, " **{shown}** |")
-            } else {
-                write!(text, " {shown} |")
-            };
+    text.push('\n');
+    for row in hits {
+        behind(&mut text, row, &kinds);
+    }
+    text.push('\n');
+    head(&mut text, "besides", results, &kinds);
+    for (id, metric) in BESIDES {
+        if let Some(row) = results.rows.iter().find(|row| row.id == id) {
+            line(&mut text, &format!("{}: {}", row.title, metric.name()), row, metric, &kinds);
         }
-        text.push('\n');
+    }
+    text.push('\n');
+    for HitRatio { trace, policy, ratio } in &results.hit_ratios {
+        let _ = writeln!(
+            text,
+            "- A million pages, memory for a tenth, {trace}, {policy}: {:.1} % hits",
+            ratio * 100.0
+        );
     }
     let _ = writeln!(
         text,
-        "\n{}, one core for the server; medians of several rounds of one run.",
-        results.machine
+        "\n{}, one core for the server; medians of several rounds of one run on {}. A dash: not offered, see bench/results.json.",
+        results.machine, results.date
     );
     text
+}
+
+fn head(text: &mut String, what: &str, results: &Results, kinds: &[Kind]) {
+    let _ = write!(text, "| {what} |");
+    for kind in kinds {
+        let version = results.versions.get(kind).map(String::as_str).unwrap_or_default();
+        let _ = write!(text, " {} |", format!("{} {version}", kind.name()).trim());
+    }
+    let _ = writeln!(text, "\n|---|{}", "---|".repeat(kinds.len()));
+}
+
+fn line(text: &mut String, title: &str, row: &Row, metric: Metric, kinds: &[Kind]) {
+    let _ = write!(text, "| {title} |");
+    for kind in kinds {
+        let spread = row.values(*kind, metric).and_then(|values| Spread::of(values.iter().copied()));
+        let shown = spread.map_or_else(|| "–".to_owned(), |spread| number(spread.median));
+        let mark = if *kind == Kind::KubeIsr { "**" } else { "" };
+        let _ = write!(text, " {mark}{shown}{mark} |");
+    }
+    text.push('\n');
+}
+
+/// Names the peers that took less than kube-isr.
+fn behind(text: &mut String, row: &Row, kinds: &[Kind]) {
+    let ahead: Vec<String> = kinds
+        .iter()
+        .filter(|kind| !matches!(kind, Kind::Bare | Kind::KubeIsr | Kind::KubeIsrMusl))
+        .filter_map(|kind| Some((kind, row.ratio(*kind, Metric::Cpu)?.median)))
+        .filter(|(_, ratio)| *ratio < 1.0)
+        .map(|(kind, ratio)| format!("{} takes {ratio:.2} times as much", kind.name()))
+        .collect();
+    if !ahead.is_empty() {
+        let _ = writeln!(text, "- Behind at {}: {}.", row.title, ahead.join(", "));
+    }
 }
