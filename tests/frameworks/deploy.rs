@@ -55,7 +55,7 @@ async fn deploy(framework: &Framework, assets: &str) {
 fn files_of(page: &Response, assets: &str) -> BTreeSet<String> {
     let text = page.text();
     let named = text.split('"').filter_map(|quoted| quoted.find(assets).map(|at| quoted[at..].to_owned()));
-    named.filter(|file| file.ends_with(".js") || file.ends_with(".css")).collect()
+    named.filter(|file| matches!(file.rsplit('.').next(), Some("js" | "css"))).collect()
 }
 
 /// Those of them that are not there.
