@@ -56,6 +56,11 @@ fn cases() -> Vec<(&'static str, Value, bool)> {
         ("bypass", json!([{ "cookie": "session" }, { "header": "X-Preview" }]), true),
         ("bypass", json!([{ "cookie": "session", "header": "X-Preview" }]), false),
         ("bypass", json!([{}]), false),
+        ("invalidateOn", json!({ "backendRollout": {} }), true),
+        ("invalidateOn", json!({ "backendRollout": { "over": "5m" } }), true),
+        ("invalidateOn", json!({ "backendRollout": { "over": "0s" } }), true),
+        ("invalidateOn", json!({ "backendRollout": { "over": "5" } }), false),
+        ("invalidateOn", json!({}), false),
         ("cacheControl", json!("Override"), true),
         ("cacheControl", json!("override"), false),
     ];

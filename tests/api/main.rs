@@ -23,4 +23,5 @@ mod privileges;
 mod purge;
 mod purge_resource;
 mod rivals;
+mod rollout;
 mod scale;

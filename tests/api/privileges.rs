@@ -31,6 +31,11 @@ async fn tour(cluster: &Cluster) {
         })
         .await;
     }
+    // A route that asks for the versions of its pods.
+    crate::rollout::pod(cluster, "web-a", "pod-template-hash", "a");
+    crate::rollout::endpoints(cluster, "web", &[("web-a", true)]);
+    cluster.route(&route("/rolled").interval("10s").set("invalidateOn", json!({ "backendRollout": {} })));
+    crate::rollout::served(cluster, &["a"]).await;
     // A shard that somebody replaced: it is deleted and made again.
     let index = ["get", "configmap", "kube-isr-routes", "-n", SYSTEM, "-o", r"jsonpath={.data.index\.json}"];
     let index: Value = serde_json::from_str(&cluster.plane.kubectl(&index)).expect("JSON");

@@ -14,6 +14,7 @@ mod cluster;
 mod first_steps;
 mod load;
 mod nothing_is_lost;
+mod purges;
 mod release;
 mod site;
 mod tenants;

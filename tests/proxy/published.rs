@@ -27,7 +27,7 @@ impl Cluster {
         cluster
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.beside("state")
     }
 

@@ -1,6 +1,8 @@
 //! Purges that an operator publishes: carried out once, whatever ends in between.
 
-use isr_cache::{Mode, Pages, Realm};
+use std::time::{Duration, SystemTime};
+
+use isr_cache::{Mode, Pages, Realm, Spread, Timestamp};
 use isr_routes::purges::{Purge, PurgeLog};
 
 use crate::published::{Cluster, says, serves};
@@ -15,6 +17,7 @@ fn purge(uid: &str, mode: Mode) -> Purge {
         realms: vec![Realm::Namespace("shop".into())],
         groups: Vec::new(),
         pages: vec![Pages::All],
+        spread: None,
     }
 }
 
@@ -148,4 +151,72 @@ async fn a_new_proxy_has_nothing_to_purge_and_a_damaged_list_changes_nothing() {
     publish(&cluster, &log);
     carries_out(&proxy, &log).await;
     proxy.get("/page").await.is(200, "MISS", "page", "and now it was");
+}
+
+/// Paths of this many pages whose moment comes in the first quarter of a time, and of as many for which it is in the last one.
+fn early_and_late(count: usize) -> [Vec<String>; 2] {
+    let spread = Spread { begins: Timestamp(0), over: Duration::from_secs(100) };
+    let paths = || (0..).map(|page| format!("/page/{page}"));
+    let moment = |path: &String| spread.moment(&format!("shop.example.com{path}")).0;
+    let early = paths().filter(|path| moment(path) < 25_000).take(count).collect();
+    let late = paths().filter(|path| moment(path) > 75_000).take(count).collect();
+    [early, late]
+}
+
+/// A purge of the route `page` that is half over: a time of a hundred days began fifty days ago.
+fn half_over(uid: &str) -> Purge {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the time");
+    let day = Duration::from_hours(24);
+    let begins = Timestamp(u64::try_from((since_epoch - 50 * day).as_millis()).expect("the time"));
+    let routes = ["shop/page".into()];
+    let purge = Purge::after_rollout("shop/web", 1, &routes, begins.0, 100 * day);
+    Purge { uid: uid.to_owned(), ..purge }
+}
+
+#[tokio::test]
+async fn after_a_rollout_each_page_turns_stale_at_a_moment_of_its_own_also_over_a_restart() {
+    let origin = Origin::counting().await;
+    let cluster = Cluster::new().await;
+    cluster.publish(
+        1,
+        &origin,
+        [route("/page/[number]").named("page").interval("Never"), route("/other").interval("Never")],
+    );
+    let proxy = cluster.ready_proxy().await;
+    let [early, late] = early_and_late(2);
+    for page in early.iter().chain(&late).map(String::as_str).chain(["/other"]) {
+        proxy.get(page).await.is(200, "MISS", "v1", page);
+    }
+    let mut log = PurgeLog::new("first".into());
+    log.append(half_over("rollout"));
+    publish(&cluster, &log);
+    carries_out(&proxy, &log).await;
+    proxy.get(&early[0]).await.is(200, "STALE", "v1", "its moment has come");
+    proxy
+        .visit_until(&early[0], "it is rendered anew", |page| page.text() == "v2" && page.cache() == "HIT")
+        .await;
+    proxy.get(&late[0]).await.is(200, "HIT", "v1", "its moment has not");
+    proxy.get("/other").await.is(200, "HIT", "v1", "of another route");
+    let _folder = proxy.stop().await;
+
+    let proxy = cluster.ready_proxy().await;
+    proxy.get(&early[0]).await.is(200, "HIT", "v2", "rendered since");
+    proxy.get(&early[1]).await.is(200, "STALE", "v1", "its moment came before the restart");
+    proxy.get(&late[0]).await.is(200, "HIT", "v1", "its moment still has not come");
+
+    // One whose time is over is as any other purge.
+    let over = Purge {
+        uid: "over".into(),
+        ..Purge::after_rollout("shop/web", 2, &["shop/page".into()], 0, Duration::ZERO)
+    };
+    log.append(over);
+    publish(&cluster, &log);
+    carries_out(&proxy, &log).await;
+    proxy.get(&late[1]).await.is(200, "STALE", "v1", "all of them at once");
+    let kept = cluster.state().join("purges.json");
+    eventually("what is over is kept no longer", PATIENCE, async || {
+        let text = std::fs::read_to_string(&kept).ok()?;
+        (text.matches("beginsMs").count() == 1).then_some(())
+    })
+    .await;
 }

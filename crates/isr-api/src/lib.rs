@@ -21,7 +21,8 @@ pub use duration::Duration;
 pub use purge::{IsrPurge, IsrPurgeSpec, IsrPurgeStatus, PurgeMode};
 pub use reference::{BackendRef, SecretKeyRef};
 pub use spec::{
-    BypassRule, BypassToken, CacheControl, Framework, IsrRoute, IsrRouteSpec, OriginToken, Query, VaryBy,
+    BackendRollout, BypassRule, BypassToken, CacheControl, Framework, InvalidateOn, IsrRoute, IsrRouteSpec,
+    OriginToken, Query, VaryBy,
 };
 pub use status::{IsrRouteStatus, condition, reason};
 

@@ -149,9 +149,40 @@ pub struct IsrRouteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_token: Option<OriginToken>,
 
+    /// What makes all pages of the route stale by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidate_on: Option<InvalidateOn>,
+
     /// What `no-store` means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,
+}
+
+/// What makes pages stale by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.backendRollout)")
+        .message("invalidateOn names nothing: write backendRollout: {}, or remove invalidateOn")
+)]
+pub struct InvalidateOn {
+    /// The pods of the Service have all been replaced by those of another version, as when a Deployment is rolled out: pages that
+    /// the former version rendered may name assets that are gone with it. `{}` for the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_rollout: Option<BackendRollout>,
+}
+
+/// How pages turn stale after a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct BackendRollout {
+    /// Over how long the pages turn stale, each at a moment of its own, so that the new pods do not have to render all of them at
+    /// once: `1m` (also when absent), `10m`, or `0s` for all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new("self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')")
+            .message("over is a duration such as 1m, or 0s for all pages at once")
+    )]
+    pub over: Option<Duration>,
 }
 
 /// Where the bypass token is kept.

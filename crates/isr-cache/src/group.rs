@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Epoch, Mode, Watermark};
+use crate::{Epoch, Mode, Timestamp, Watermark};
 
 /// Tags of a group, at most: those of a page and a few companions that carry as many as they may. A group with more
 /// is covered by any invalidation of a tag.
@@ -11,7 +11,7 @@ pub(crate) const TAGS_OF_GROUP: usize = 4 * crate::tags::TAGS_OF_RESPONSE;
 
 /// A group of stored responses, which are invalidated together.
 ///
-/// Every stored response and every render under way holds it by reference count, so that a hit reads three numbers and
+/// Every stored response and every render under way holds it by reference count, so that a hit reads four numbers and
 /// an invalidation of the whole group writes one.
 #[derive(Debug)]
 pub struct Group {
@@ -22,6 +22,8 @@ pub struct Group {
     led: AtomicU64,
     /// The version of [`Invalidations`](crate::Invalidations) whose marks are in the two above.
     checked: AtomicU64,
+    /// When something more may be in effect, in milliseconds since the Unix epoch.
+    until: AtomicU64,
     tags: Mutex<Tags>,
 }
 
@@ -40,6 +42,7 @@ impl Group {
             soft: AtomicU64::default(),
             led: AtomicU64::default(),
             checked: AtomicU64::default(),
+            until: AtomicU64::new(u64::MAX),
             tags: Mutex::default(),
         }
     }
@@ -117,16 +120,24 @@ impl Group {
         }
     }
 
-    /// Whether all invalidations up to this version are in the marks.
-    pub(crate) fn is_checked(&self, version: u64) -> bool {
-        self.checked.load(Ordering::Acquire) >= version
+    /// Whether all invalidations up to this version that are in effect at this time are in the marks.
+    #[inline]
+    pub(crate) fn is_checked(&self, version: u64, now: Timestamp) -> bool {
+        self.checked.load(Ordering::Acquire) >= version && now.0 < self.until.load(Ordering::Acquire)
     }
 
-    /// Calls `judge` with the tags, of which `None` means any, and takes over what it finds as of this version.
-    pub(crate) fn check(&self, version: u64, judge: impl FnOnce(Option<&[Box<str>]>) -> Watermark) {
+    /// Calls `judge` with the tags, of which `None` means any, and takes over what it finds as of this version, and until when
+    /// that holds.
+    pub(crate) fn check(
+        &self,
+        version: u64,
+        judge: impl FnOnce(Option<&[Box<str>]>) -> (Watermark, Timestamp),
+    ) {
         // Under the lock, so that tags noted meanwhile are checked again.
         let tags = self.tags();
-        self.cover(judge(if tags.are_too_many { None } else { Some(&tags.all) }));
+        let (watermark, until) = judge(if tags.are_too_many { None } else { Some(&tags.all) });
+        self.cover(watermark);
+        self.until.store(until.0, Ordering::Release);
         self.checked.fetch_max(version, Ordering::AcqRel);
     }
 

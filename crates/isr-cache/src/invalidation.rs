@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{Epoch, Group, Mode, Watermark};
+use crate::{Epoch, Gradual, Group, Mode, Timestamp, Watermark};
 
 /// Segments of a path that prefixes can tell apart; what is deeper is looked up by these. Sites are seldom deeper than
 /// eight, and a path made of thousands must not cost thousands of lookups.
@@ -62,6 +62,8 @@ pub struct Invalidations {
     /// How many there have been. Groups note which they know.
     version: AtomicU64,
     marks: RwLock<HashMap<Box<[u8]>, Watermark>>,
+    /// Those that take effect over a time. There are as many as there are deploys under way.
+    gradual: RwLock<Vec<Gradual>>,
 }
 
 /// There are as many marks as there may be.
@@ -132,19 +134,51 @@ impl Invalidations {
         }
     }
 
-    /// The invalidations that cover a group of a route's pages, of those that name it alone and of all others.
+    /// Notes an invalidation that takes effect over a time.
+    pub fn begin(&self, gradual: Gradual) {
+        self.gradual.write().unwrap_or_else(PoisonError::into_inner).push(gradual);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets one that took effect over a time, because it is noted as any other by now.
+    pub fn end(&self, epoch: Epoch) {
+        self.gradual.write().unwrap_or_else(PoisonError::into_inner).retain(|known| known.epoch != epoch);
+    }
+
+    /// The invalidations that are in effect at `now` and cover a group of a route's pages, of those that name it alone and of
+    /// all others.
     #[inline]
-    pub fn watermark(&self, group: &Group, route: &str, route_tags: &[String]) -> Watermark {
+    pub fn watermark(&self, group: &Group, route: &str, route_tags: &[String], now: Timestamp) -> Watermark {
         let version = self.version.load(Ordering::Acquire);
-        if !group.is_checked(version) {
-            self.check(group, version, route, route_tags);
+        if !group.is_checked(version, now) {
+            self.check(group, version, route, route_tags, now);
         }
         group.watermark()
     }
 
     #[cold]
-    fn check(&self, group: &Group, version: u64, route: &str, route_tags: &[String]) {
-        group.check(version, |tags| self.judge(route, group, tags, route_tags));
+    fn check(&self, group: &Group, version: u64, route: &str, route_tags: &[String], now: Timestamp) {
+        group.check(version, |tags| {
+            let (gradually, until) = self.judge_gradual(route, group, now);
+            (self.judge(route, group, tags, route_tags).later(gradually), until)
+        });
+    }
+
+    /// What takes effect over a time, as far as it has for this group, and when there will be more.
+    fn judge_gradual(&self, route: &str, group: &Group, now: Timestamp) -> (Watermark, Timestamp) {
+        let (mut found, mut until) = (Watermark::default(), Timestamp(u64::MAX));
+        for gradual in &*self.gradual.read().unwrap_or_else(PoisonError::into_inner) {
+            if !gradual.routes.iter().any(|known| **known == *route) {
+                continue;
+            }
+            let moment = gradual.spread.moment(group.name());
+            if moment <= now {
+                found.soft = found.soft.max(gradual.epoch);
+            } else {
+                until = until.min(moment);
+            }
+        }
+        (found, until)
     }
 
     /// Looks up everything that may cover a page.

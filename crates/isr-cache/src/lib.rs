@@ -27,6 +27,7 @@ mod entry;
 mod epoch;
 mod fields;
 pub mod freshness;
+mod gradual;
 mod group;
 pub mod head;
 mod invalidation;
@@ -53,6 +54,7 @@ pub use entry::{
 pub use epoch::{Epoch, Epochs, Mode, Watermark};
 pub use fields::RequestFields;
 pub use freshness::{Lifetime, Reuse};
+pub use gradual::{Gradual, Spread};
 pub use group::Group;
 pub use invalidation::{Invalidations, MARKS_MOST, PREFIX_DEPTH, Pages, Realm, Selector, TooManyMarks};
 pub use latest::Latest;

@@ -13,12 +13,13 @@
 //!   with the function that `kube-isr check` uses, and [`publish`]es.
 //! * [`settle`] asks every ready proxy what it serves, and writes conditions and events from the answers.
 //! * [`purges`] hands `IsrPurge`s to the proxies in a list of their own, asks what became of them, and says it.
+//! * [`rollouts`] watches which versions of a backend serve, where a route asks for it.
 //! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
 //! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once.
 //! * [`owner`] says with what the written objects are deleted.
 //!
 //! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
-//! `secrets::schedule`, `purges::judge`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
+//! `secrets::schedule`, `purges::judge`, `purges::rollout`, `debounce`, `conditions`, the decision in `lease`. Start reading at [`reconcile`].
 //!
 //! **Invariants.** Nothing is published from a world that is not completely known. Nothing is written that would change
 //! nothing. Nothing is written by a process that does not hold the Lease at that moment. What cannot be read, reached or
@@ -40,6 +41,7 @@ mod owner;
 mod publish;
 mod purges;
 mod reconcile;
+mod rollouts;
 mod secrets;
 mod settle;
 mod watches;
@@ -142,7 +144,9 @@ impl Operator {
         let world = watches::begin(&context, &mut tasks);
         tasks.spawn(admin::serve(context.clone(), Arc::clone(&world), admin));
         tasks.spawn(reconcile::run(context.clone(), Arc::clone(&world), sender));
-        tasks.spawn(purges::run(context.clone(), Arc::clone(&world), declared.clone()));
+        let (versions, backends) = watch::channel(rollouts::Backends::default());
+        tasks.spawn(rollouts::run(context.clone(), Arc::clone(&world), declared.clone(), versions));
+        tasks.spawn(purges::run(context.clone(), Arc::clone(&world), declared.clone(), backends));
         tasks.spawn(settle::run(context.clone(), declared, world.proxies()));
         tasks.spawn(ingress::run(context.clone(), world.proxies(), world.namespaces()));
         tokio::pin!(shutdown);

@@ -130,6 +130,7 @@ fn empty() -> IsrRouteSpec {
         tags: Vec::new(),
         bypass: Vec::new(),
         origin_token: None,
+        invalidate_on: None,
         cache_control: None,
     }
 }

@@ -1,10 +1,11 @@
-//! `IsrPurge`s: handed to the proxies in a list, and in their status what became of them.
+//! `IsrPurge`s and rollouts: handed to the proxies in a list, and in the status of the former what became of them.
 //!
 //! A purge that makes sense is appended to the published list once, however often this process starts anew: its uid tells
 //! whether it is there. Then the proxies are asked until every ready one has carried it out, which makes it complete. What is
 //! finished is deleted when its time has come. All of this looks at what is there, and not at what happened.
 
 mod judge;
+mod rollout;
 mod write;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::acknowledge::{Answers, Asker, pods};
 use crate::metrics::ReasonLabel;
 use crate::publish::PublishError;
+use crate::rollouts::{Backends, wanted};
 use crate::world::{PresentLog, ProxySlices, World};
 use crate::{Context, Declared};
 use judge::{Judged, judge};
@@ -42,6 +44,7 @@ pub(crate) async fn run(
     mut context: Context,
     world: Arc<World>,
     mut declared: watch::Receiver<Option<Arc<Declared>>>,
+    mut backends: watch::Receiver<Backends>,
 ) {
     context.leadership.acquired().await;
     world.listed().await;
@@ -51,12 +54,14 @@ pub(crate) async fn run(
         news.borrow_and_update();
         purging.declared.clone_from(&declared.borrow_and_update());
         purging.slices.clone_from(&proxies.borrow_and_update());
+        purging.backends.clone_from(&backends.borrow_and_update());
         purging.attempt().await;
         let next = purging.next;
         tokio::select! {
             () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
             changed = news.changed() => if changed.is_err() { return },
             changed = declared.changed() => if changed.is_err() { return },
+            changed = backends.changed() => if changed.is_err() { return },
             changed = proxies.changed() => if changed.is_err() { return },
         }
     }
@@ -67,6 +72,8 @@ struct Purging {
     world: Arc<World>,
     declared: Option<Arc<Declared>>,
     slices: ProxySlices,
+    /// The versions behind the Services whose rollouts make pages stale.
+    backends: Backends,
     asker: Asker,
     /// The list as this process wrote it last.
     last: Option<PurgeLog>,
@@ -87,6 +94,7 @@ impl Purging {
             world,
             declared: None,
             slices: None,
+            backends: Backends::default(),
             asker: Asker::new(),
             last: None,
             patience: None,
@@ -130,7 +138,7 @@ impl Purging {
             })
             .collect();
         self.written.retain(|uid, _| judged.iter().any(|judged| judged.uid() == uid));
-        let log = self.publish(log, &mut judged, present.as_ref()).await?;
+        let log = self.publish(log, &mut judged, present.as_ref(), declared).await?;
 
         let is_under_way = judged.iter().any(Judged::is_under_way);
         let answers = if is_under_way { self.asker.ask(pods).await } else { Answers::default() };
@@ -183,16 +191,28 @@ impl Purging {
         log: Option<PurgeLog>,
         judged: &mut [Judged],
         present: Option<&PresentLog>,
+        declared: &Declared,
     ) -> Result<Option<PurgeLog>, PublishError> {
         let new: Vec<_> = judged.iter_mut().filter_map(Judged::issue).collect();
+        let is_new = !new.is_empty();
+        let is_first = log.is_none();
         let mut log = match log {
             Some(log) => log,
-            None if new.is_empty() => return Ok(None),
             None => PurgeLog::new(write::name_of_log()?),
         };
-        let is_new = !new.is_empty();
         for purge in new {
             log.append(purge);
+        }
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+        let rollouts = log.last();
+        rollout::advance(&mut log, &wanted(declared), &self.backends, now);
+        for number in rollouts + 1..=log.last() {
+            let cause = log.get(number).map(|purge| &*purge.cause);
+            tracing::info!(number, cause, "pages turn stale");
+        }
+        if is_first && !is_new && log.served.is_empty() {
+            // There is nothing to tell the proxies.
+            return Ok(None);
         }
         if present.is_none_or(|present| present.content.as_ref() != Some(&log)) {
             write::list(&self.context, &self.world, present, &log).await?;

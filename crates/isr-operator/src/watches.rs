@@ -17,6 +17,7 @@ use crate::Context;
 use crate::config::{INGRESS_LABEL, ROUTES_LABEL};
 use crate::follow::{Collect, Watched, follow};
 use crate::object::Stored;
+use crate::rollouts::slice::BackendSlice;
 use crate::world::World;
 
 /// Begins every watch.
@@ -86,6 +87,19 @@ fn all(context: &Context) -> Vec<(Kind, Watched)> {
         watches.push((Kind::Secrets, within("secrets")));
     }
     watches
+}
+
+/// Begins to watch the pods behind all Services that routes may name; gives the number of watches.
+pub(crate) fn begin_backends(context: &Context, world: &Arc<World>, tasks: &mut JoinSet<()>) -> usize {
+    let namespaces = &context.config.watch_namespaces;
+    let watches: Vec<Option<String>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
+    let count = watches.len();
+    for namespace in watches {
+        let watched = Watched { resource: "endpointslices", namespace };
+        Begin { context, world, tasks }.namespaced::<BackendSlice>(watched, "");
+    }
+    count
 }
 
 struct Begin<'b> {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::config::Names;
 use crate::object::{Stored, Unreadable};
+use crate::rollouts::slice::{BackendSlice, PodRef};
 
 pub(crate) use collect::secrets;
 pub(crate) use published::{
@@ -39,6 +40,8 @@ pub(crate) struct World {
     revision: watch::Sender<Revision>,
     /// Counts what changes of purges and of their list.
     purges: watch::Sender<u64>,
+    /// Counts what changes of the pods behind Services.
+    backends: watch::Sender<u64>,
     proxies: watch::Sender<ProxySlices>,
     namespaces: watch::Sender<LabelledNamespaces>,
     /// The watches that have not been listed yet.
@@ -50,6 +53,9 @@ struct State {
     routes: BTreeMap<Key, Known>,
     purges: BTreeMap<Key, Arc<Stored<IsrPurge>>>,
     purge_log: Option<PresentLog>,
+    backends: BTreeMap<Key, BackendSlice>,
+    /// The namespaces of which all of these are known; an empty name for all.
+    backends_listed: BTreeSet<String>,
     services: BTreeMap<Key, Service>,
     slices: BTreeMap<Key, EndpointSlice>,
     namespaces: BTreeSet<String>,
@@ -100,6 +106,7 @@ impl World {
             state: Mutex::default(),
             revision: watch::Sender::default(),
             purges: watch::Sender::default(),
+            backends: watch::Sender::default(),
             proxies: watch::Sender::default(),
             namespaces: watch::Sender::default(),
             unlisted: watch::Sender::new(watches),
@@ -135,6 +142,31 @@ impl World {
     /// Tells of changes of purges and of their list.
     pub(crate) fn purge_changes(&self) -> watch::Receiver<u64> {
         self.purges.subscribe()
+    }
+
+    /// Tells of changes of the pods behind Services.
+    pub(crate) fn backend_changes(&self) -> watch::Receiver<u64> {
+        self.backends.subscribe()
+    }
+
+    /// The pods behind each Service, each once; nothing until so many watches have been listed.
+    pub(crate) fn backends(&self, watches: usize) -> Option<BTreeMap<Key, Vec<PodRef>>> {
+        let state = self.state();
+        if watches == 0 || state.backends_listed.len() < watches {
+            return None;
+        }
+        let mut found: BTreeMap<Key, Vec<PodRef>> = BTreeMap::new();
+        for ((namespace, _), slice) in &state.backends {
+            let pods = found.entry((namespace.clone(), slice.service.clone())).or_default();
+            pods.extend(slice.pods.iter().cloned());
+        }
+        for pods in found.values_mut() {
+            // Of a pod in two slices the ready one, which comes last.
+            pods.sort();
+            pods.reverse();
+            pods.dedup_by(|one, other| one.uid == other.uid);
+        }
+        Some(found)
     }
 
     /// Every purge, in the order of namespace and name, and their list. Those of namespaces that could not be listed yet are

@@ -183,7 +183,7 @@ fn watermark(
     }
     let group = request.route.group(&request.target.host, request.page);
     let group = proxy.pages.find_group(&group);
-    group.map(|group| proxy.pages.covers(&group, request.route)).unwrap_or_default()
+    group.map(|group| proxy.pages.covers(&group, request.route, now)).unwrap_or_default()
 }
 
 /// Begins a render that the entry asked for.

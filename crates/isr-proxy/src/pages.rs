@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isr_cache::{
-    BoxFuture, Epoch, Epochs, Flight, Group, Invalidation, Invalidations, Latest, Mode, Pages as Covered,
-    Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks, Watermark,
+    BoxFuture, Epoch, Epochs, Flight, Gradual, Group, Invalidation, Invalidations, Latest, Mode,
+    Pages as Covered, Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks,
+    Watermark,
 };
 use isr_routes::Route;
 use isr_store::{
@@ -230,7 +231,7 @@ impl Pages {
     /// The invalidations that cover a stored response of a route.
     #[inline]
     pub(crate) fn watermark(&self, stored: &StoredResponse, route: &Route, now: Timestamp) -> Watermark {
-        let mut watermark = self.covers(&stored.group, route);
+        let mut watermark = self.covers(&stored.group, route, now);
         if let Some(replicas) = &self.replicas {
             let sure_until = replicas.sure_until();
             // Something may have been invalidated since, and nobody has said so here.
@@ -243,8 +244,36 @@ impl Pages {
 
     /// The invalidations that cover a group of a route's pages.
     #[inline]
-    pub(crate) fn covers(&self, group: &Group, route: &Route) -> Watermark {
-        self.invalidations.watermark(group, &route.id, &route.tags)
+    pub(crate) fn covers(&self, group: &Group, route: &Route, now: Timestamp) -> Watermark {
+        self.invalidations.watermark(group, &route.id, &route.tags, now)
+    }
+
+    /// Begins an invalidation that takes effect over a time. Whoever begins it sees to it that it outlives the process, and ends
+    /// it by [`Self::end_gradual`].
+    pub(crate) fn begin_gradual(&self, gradual: Gradual) {
+        self.epochs.raise(gradual.epoch);
+        self.invalidations.begin(gradual);
+    }
+
+    /// Takes back an invalidation that was to take effect over a time, as far as it has not.
+    pub(crate) fn forget_gradual(&self, epoch: Epoch) {
+        self.invalidations.end(epoch);
+    }
+
+    /// Has an invalidation that took effect over a time be one like any other, which the future says is certain.
+    pub(crate) async fn end_gradual(&self, gradual: &Gradual) -> Result<(), TierError> {
+        let selectors = gradual
+            .routes
+            .iter()
+            .map(|route| Selector { realm: Realm::Route(route.clone()), pages: Covered::All });
+        let certain: Vec<Certain> = selectors
+            .map(|selector| self.invalidate_in_any_case(&selector, Mode::Soft, gradual.epoch))
+            .collect();
+        for certain in certain {
+            certain.await?;
+        }
+        self.invalidations.end(gradual.epoch);
+        Ok(())
     }
 
     /// The last invalidation that may concern the data of which a render of this group is made.

@@ -2,7 +2,12 @@
 //!
 //! The source brings the list ([`Purges::see`]); a task of its own carries out what is new in it ([`follow`]) and remembers on
 //! disk how far it is, so that a restart neither misses a purge nor carries one out again. What is to be done next is decided
-//! by [`Position::next`]. A purge is done when it survives a restart and every replica that shares the pages knows of it: what
+//! by [`Position::next`].
+//!
+//! A purge that takes effect over a time is kept beside the position until its time is over; then it is carried out like any
+//! other, in the epoch in which it began.
+//!
+//! A purge is done when it survives a restart and every replica that shares the pages knows of it: what
 //! `POST /v1/invalidate` promises as well. `/configz` tells how far that is.
 
 use std::path::{Path, PathBuf};
@@ -10,9 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use isr_cache::{Epoch, TierError};
+use isr_cache::{Epoch, Gradual, Spread, TierError, Timestamp};
 use isr_routes::purges::position::{Holds, Position, Step};
 use isr_routes::purges::{Purge, PurgeLog};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -27,6 +33,10 @@ const NAME: &str = "purges.json";
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest: whoever waits for a purge sees it done soon after a store is back.
 const RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// Purges that take effect over a time, at a time: as many as there may be deploys under way. With one more, the one that is over
+/// first takes effect at once.
+const GRADUAL_MOST: usize = 256;
 
 /// The published purges, and how far they are carried out.
 pub(crate) struct Purges {
@@ -95,52 +105,125 @@ impl Purges {
     }
 }
 
-/// Carries out what is published, for as long as the process lives.
-pub(crate) async fn follow(proxy: Arc<Proxy>) {
-    let mut seen = proxy.purges.seen.subscribe();
-    let mut follower = Follower::begin(proxy);
-    let mut pause = RETRY_FIRST;
-    loop {
-        let latest = seen.borrow_and_update().clone();
-        let result = match &latest {
-            Seen::NotYet => Ok(false),
-            Seen::Nothing => Ok(true),
-            Seen::Log(log) => follower.catch_up(log).await.map(|()| true),
-        };
-        let waiting = match result {
-            Ok(has_caught_up) => {
-                pause = RETRY_FIRST;
-                let mut progress = follower.proxy.purges.progress();
-                progress.has_caught_up |= has_caught_up;
-                progress.problem = None;
-                None
-            }
-            Err(error) => {
-                let waiting = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
-                pause = (pause * 2).min(RETRY_MOST);
-                follower.complain(&error);
-                Some(waiting)
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(waiting.unwrap_or_default()), if waiting.is_some() => {}
-            changed = seen.changed() => if changed.is_err() { return },
+/// What outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    position: Position,
+    gradual: Vec<KeptGradual>,
+}
+
+/// Times in milliseconds, the beginning since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeptGradual {
+    routes: Vec<String>,
+    epoch: u64,
+    begins_ms: u64,
+    over_ms: u64,
+}
+
+impl KeptGradual {
+    fn of(gradual: &Gradual) -> Self {
+        Self {
+            routes: gradual.routes.iter().map(ToString::to_string).collect(),
+            epoch: gradual.epoch.0,
+            begins_ms: gradual.spread.begins.0,
+            over_ms: u64::try_from(gradual.spread.over.as_millis()).unwrap_or(u64::MAX),
         }
     }
+
+    fn gradual(&self) -> Gradual {
+        let over = Duration::from_millis(self.over_ms);
+        Gradual {
+            routes: self.routes.iter().map(|route| route.as_str().into()).collect(),
+            epoch: Epoch(self.epoch),
+            spread: Spread { begins: Timestamp(self.begins_ms), over },
+        }
+    }
+}
+
+/// Carries out what is published, for as long as the process lives. What was under way when it ended before counts at once.
+pub(crate) fn follow(proxy: Arc<Proxy>) -> impl Future<Output = ()> + Send {
+    let follower = Follower::begin(proxy);
+    follower.run()
 }
 
 struct Follower {
     proxy: Arc<Proxy>,
     folder: Option<PathBuf>,
     position: Position,
+    /// What takes effect over a time that is not over.
+    gradual: Vec<Gradual>,
 }
 
 impl Follower {
     fn begin(proxy: Arc<Proxy>) -> Self {
         let folder = proxy.config.state_dir.clone();
-        let position = folder.as_deref().and_then(load).unwrap_or_default();
+        let Kept { position, gradual } = folder.as_deref().and_then(load).unwrap_or_default();
         proxy.purges.progress().position.clone_from(&position);
-        Self { proxy, folder, position }
+        let gradual: Vec<Gradual> = gradual.iter().map(KeptGradual::gradual).collect();
+        for gradual in &gradual {
+            proxy.pages.begin_gradual(gradual.clone());
+        }
+        Self { proxy, folder, position, gradual }
+    }
+
+    async fn run(mut self) {
+        let mut seen = self.proxy.purges.seen.subscribe();
+        let mut pause = RETRY_FIRST;
+        loop {
+            let latest = seen.borrow_and_update().clone();
+            let result = match &latest {
+                Seen::NotYet => Ok(false),
+                Seen::Nothing => Ok(true),
+                Seen::Log(log) => self.catch_up(log).await.map(|()| true),
+            };
+            let result = match (result, self.end_gradual().await) {
+                (Ok(has_caught_up), Ok(())) => Ok(has_caught_up),
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            };
+            let waiting = match result {
+                Ok(has_caught_up) => {
+                    pause = RETRY_FIRST;
+                    let mut progress = self.proxy.purges.progress();
+                    progress.has_caught_up |= has_caught_up;
+                    progress.problem = None;
+                    drop(progress);
+                    self.next_end()
+                }
+                Err(error) => {
+                    let waiting = pause.mul_f64(0.8 + 0.4 * fastrand::f64());
+                    pause = (pause * 2).min(RETRY_MOST);
+                    self.complain(&error);
+                    Some(waiting)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(waiting.unwrap_or_default()), if waiting.is_some() => {}
+                changed = seen.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// How long until what takes effect over a time has done so.
+    fn next_end(&self) -> Option<Duration> {
+        let end = self.gradual.iter().map(|gradual| gradual.spread.ends()).min()?;
+        Some(end.since(self.proxy.clock.now()))
+    }
+
+    /// Has what has taken effect over its time be as any other invalidation.
+    async fn end_gradual(&mut self) -> Result<(), TierError> {
+        let now = self.proxy.clock.now();
+        self.gradual.sort_by_key(|gradual| gradual.spread.ends());
+        while let Some(first) = self.gradual.first() {
+            if first.spread.ends() > now && self.gradual.len() <= GRADUAL_MOST {
+                break;
+            }
+            self.proxy.pages.end_gradual(first).await?;
+            self.gradual.remove(0);
+            self.keep().await?;
+        }
+        Ok(())
     }
 
     /// Carries out everything that is new.
@@ -170,8 +253,23 @@ impl Follower {
                     let epoch = self.proxy.pages.purge_epoch(begun, &log.id, number).await?;
                     let begun = Some(epoch.0);
                     self.move_to(Position { log: log.id.clone(), done: number - 1, begun }).await;
-                    carry_out(&self.proxy, purge, epoch).await?;
-                    self.move_to(Position { log: log.id.clone(), done: number, begun: None }).await;
+                    let done = Position { log: log.id.clone(), done: number, begun: None };
+                    if let Some(gradual) = purge.gradual(epoch) {
+                        self.proxy.pages.begin_gradual(gradual.clone());
+                        self.gradual.push(gradual);
+                        let before = std::mem::replace(&mut self.position, done);
+                        // Without this file a restart would not know of it.
+                        if let Err(error) = self.keep().await {
+                            self.position = before;
+                            self.gradual.pop();
+                            self.proxy.pages.forget_gradual(epoch);
+                            return Err(error);
+                        }
+                        self.tell();
+                    } else {
+                        carry_out(&self.proxy, purge, epoch).await?;
+                        self.move_to(done).await;
+                    }
                     tracing::info!(number, cause = purge.cause, mode = ?purge.mode, "purged");
                 }
             }
@@ -195,17 +293,35 @@ impl Follower {
         if position == self.position {
             return;
         }
-        self.position = position.clone();
-        if let Some(folder) = self.folder.clone() {
-            let kept = position.clone();
-            let saving = tokio::task::spawn_blocking(move || {
-                state_file::save(&folder, NAME, &serde_json::to_vec(&kept)?)
-            });
-            if let Ok(Err(error)) = saving.await {
-                tracing::warn!(%error, "how far the purges are cannot be kept: after a restart the last ones are carried out again");
-            }
+        self.position = position;
+        if let Err(error) = self.keep().await {
+            tracing::warn!(%error, "after a restart the last purges are carried out again");
         }
-        self.proxy.purges.progress().position = position;
+        self.tell();
+    }
+
+    /// Tells how far this is.
+    fn tell(&self) {
+        self.proxy.purges.progress().position.clone_from(&self.position);
+    }
+
+    /// Keeps what outlives the process.
+    async fn keep(&self) -> Result<(), TierError> {
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let gradual = self.gradual.iter().map(KeptGradual::of).collect();
+        let kept = Kept { position: self.position.clone(), gradual };
+        // Strings and numbers only: cannot fail.
+        let content = serde_json::to_vec(&kept).unwrap_or_default();
+        let saving = tokio::task::spawn_blocking(move || {
+            state_file::save(&folder, NAME, &content).map_err(|error| {
+                format!("how far the purges are cannot be kept in {}: {error}", folder.display())
+            })
+        });
+        match saving.await {
+            Ok(Err(error)) => Err(TierError(error.into())),
+            // Cancelled, because the process ends.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     fn complain(&self, error: &TierError) {
@@ -228,7 +344,7 @@ async fn carry_out(proxy: &Proxy, purge: &Purge, epoch: Epoch) -> Result<(), Tie
     join_all(certain).await.into_iter().collect()
 }
 
-fn load(folder: &Path) -> Option<Position> {
+fn load(folder: &Path) -> Option<Kept> {
     let read = |text: &str| serde_json::from_str(text).map_err(|error| error.to_string());
     state_file::load(folder, NAME, read).unwrap_or_else(|error| {
         tracing::error!("{error}: all published purges are carried out again");

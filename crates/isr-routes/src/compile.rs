@@ -16,7 +16,7 @@ use crate::report::{Condition, ObjectRef, Problem, Report, Severity};
 use crate::route::{Backend, Route};
 use crate::table::RouteTable;
 
-pub use duration::gep_2257 as parse_duration;
+pub use duration::{gep_2257 as parse_duration, of_rollout as rollout_over};
 pub use purge::{compile_purge, time_to_live};
 
 /// What depends on the installation rather than on the manifests.

@@ -39,7 +39,8 @@ mod testing;
 mod token;
 
 pub use compile::{
-    Backends, Compiled, Options, compile, compile_after, compile_purge, parse_duration, time_to_live,
+    Backends, Compiled, Options, compile, compile_after, compile_purge, parse_duration, rollout_over,
+    time_to_live,
 };
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
 pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};

@@ -7,7 +7,10 @@
 mod form;
 pub mod position;
 
-use isr_cache::{Mode, Pages, Realm, Selector};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use isr_cache::{Epoch, Gradual, Mode, Pages, Realm, Selector, Spread, Timestamp};
 
 pub use form::BadLog;
 
@@ -24,9 +27,9 @@ pub const BYTES_MOST: usize = 256 * 1024;
 /// What is to be invalidated, once, on every proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purge {
-    /// Who wants it, for people: `IsrPurge namespace/name`.
+    /// Why, for people: `IsrPurge namespace/name`, or the rollout of a Service.
     pub cause: String,
-    /// What tells it from every other one: the uid of the `IsrPurge`.
+    /// What tells it from every other one: the uid of the `IsrPurge`, or that of nothing else.
     pub uid: String,
     /// Stale or gone.
     pub mode: Mode,
@@ -36,6 +39,8 @@ pub struct Purge {
     pub groups: Vec<String>,
     /// Kinds of pages, each within each realm.
     pub pages: Vec<Pages>,
+    /// The time over which all pages of the realms, which then are routes, turn stale; at once if there is none.
+    pub spread: Option<Spread>,
 }
 
 /// The published purges.
@@ -48,6 +53,9 @@ pub struct PurgeLog {
     purges: Vec<Purge>,
     /// Bytes that the purges take in the list.
     bytes: usize,
+    /// The versions of a backend, as `namespace/service`, that have served since all its pods were of one version last. Here, so
+    /// that it changes together with the purge that a rollout leads to.
+    pub served: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Purge {
@@ -57,12 +65,46 @@ impl Purge {
             |realm: &Realm| self.pages.iter().map(|pages| (realm.clone(), pages.clone())).collect::<Vec<_>>();
         self.realms.iter().flat_map(of_realm).map(|(realm, pages)| Selector { realm, pages })
     }
+
+    /// All pages of these routes, softly and over a time, after a rollout of their Service: the purge that gets this number.
+    /// `begins_ms` is in milliseconds since the Unix epoch.
+    pub fn after_rollout(
+        service: &str,
+        number: u64,
+        routes: &[Box<str>],
+        begins_ms: u64,
+        over: Duration,
+    ) -> Self {
+        Self {
+            cause: format!("rollout of Service {service}"),
+            uid: format!("rollout/{service}/{number}"),
+            mode: Mode::Soft,
+            realms: routes.iter().cloned().map(Realm::Route).collect(),
+            groups: Vec::new(),
+            pages: Vec::new(),
+            spread: Some(Spread { begins: Timestamp(begins_ms), over }),
+        }
+    }
+
+    /// The routes that are named one by one.
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.realms.iter().filter_map(|realm| match realm {
+            Realm::Route(route) => Some(&**route),
+            Realm::Installation | Realm::Namespace(_) => None,
+        })
+    }
+
+    /// What takes effect over a time, as of this epoch, if it does.
+    pub fn gradual(&self, epoch: Epoch) -> Option<Gradual> {
+        let spread = self.spread?;
+        Some(Gradual { routes: self.routes().map(Into::into).collect(), epoch, spread })
+    }
 }
 
 impl PurgeLog {
     /// An empty one, of this name.
     pub fn new(id: String) -> Self {
-        Self { id, first: 1, purges: Vec::new(), bytes: 0 }
+        Self { id, first: 1, purges: Vec::new(), bytes: 0, served: BTreeMap::new() }
     }
 
     /// The number of the first purge that is here, or would be.

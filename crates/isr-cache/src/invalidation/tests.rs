@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Spread;
 
 fn selector(realm: Realm, pages: Pages) -> Selector {
     Selector { realm, pages }
@@ -12,7 +13,7 @@ fn hard(invalidations: &Invalidations, realm: Realm, pages: Pages, epoch: u64) {
 }
 
 fn hard_mark(invalidations: &Invalidations, group: &Group) -> u64 {
-    invalidations.watermark(group, "shop/blog", &["of-the-route".to_owned()]).hard.0
+    invalidations.watermark(group, "shop/blog", &["of-the-route".to_owned()], Timestamp(0)).hard.0
 }
 
 fn group(name: &str) -> Group {
@@ -105,7 +106,82 @@ fn marks_are_bounded_and_a_known_selector_always_fits() {
     assert_eq!(invalidations.len(), 1, "what was added to since is not forgotten");
 }
 
+/// Something that happens to the pages of three routes.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A render of a page lands.
+    Render { page: usize },
+    /// All pages of a route turn stale.
+    Soft { route: usize },
+    /// All pages of some routes turn stale over a time of milliseconds.
+    Gradual { routes: Vec<usize>, over: u64 },
+    /// Milliseconds pass.
+    Pass(u64),
+    /// What has taken effect is noted as any other, as its owner does some time after.
+    Settle,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0_usize..12).prop_map(|page| Event::Render { page }),
+        (0_usize..3).prop_map(|route| Event::Soft { route }),
+        (proptest::collection::vec(0_usize..3, 1..3), 0_u64..5_000)
+            .prop_map(|(routes, over)| Event::Gradual { routes, over }),
+        (0_u64..2_000).prop_map(Event::Pass),
+        Just(Event::Settle),
+    ]
+}
+
 proptest! {
+    /// At each moment of a random history each page is stale exactly if a naive model says so: an invalidation covers it that began
+    /// after its render, and whose moment for this page has come. Nothing turns fresh by itself.
+    #[test]
+    fn gradual_invalidations_are_as_the_model_says(events in proptest::collection::vec(event(), 1..60)) {
+        let names = |route: usize| format!("shop/{route}");
+        let groups: Vec<Group> = (0..12).map(|page| group(&format!("a/{page}"))).collect();
+        let invalidations = Invalidations::default();
+        let (mut now, mut epoch) = (Timestamp(1_000), 0);
+        let mut began = [0; 12];
+        // Route, epoch, and the time over which it takes effect.
+        let mut model: Vec<(usize, u64, Spread)> = Vec::new();
+        for event in events {
+            match event {
+                Event::Render { page } => began[page] = epoch,
+                Event::Soft { route } => {
+                    epoch += 1;
+                    let bytes = selector(Realm::Route(names(route).into()), Pages::All).to_bytes();
+                    invalidations.note(&bytes, Mode::Soft, Epoch(epoch)).expect("there is room");
+                    model.push((route, epoch, Spread { begins: now, over: std::time::Duration::ZERO }));
+                }
+                Event::Gradual { routes, over } => {
+                    epoch += 1;
+                    let spread = Spread { begins: now, over: std::time::Duration::from_millis(over) };
+                    model.extend(routes.iter().map(|route| (*route, epoch, spread)));
+                    let routes = routes.iter().map(|route| names(*route).into()).collect();
+                    invalidations.begin(Gradual { routes, epoch: Epoch(epoch), spread });
+                }
+                Event::Pass(millis) => now = Timestamp(now.0 + millis),
+                Event::Settle => {
+                    for (route, epoch, _) in model.iter().filter(|(_, _, spread)| spread.ends() <= now) {
+                        let bytes = selector(Realm::Route(names(*route).into()), Pages::All).to_bytes();
+                        invalidations.note(&bytes, Mode::Soft, Epoch(*epoch)).expect("there is room");
+                    }
+                    for (_, epoch, _) in model.iter().filter(|(_, _, spread)| spread.ends() <= now) {
+                        invalidations.end(Epoch(*epoch));
+                    }
+                }
+            }
+            for (page, group) in groups.iter().enumerate() {
+                let route = page % 3;
+                let expected = model.iter().any(|(of, epoch, spread)| {
+                    *of == route && *epoch > began[page] && spread.moment(group.name()) <= now
+                });
+                let watermark = invalidations.watermark(group, &names(route), &[], now);
+                prop_assert_eq!(watermark.judge(Epoch(began[page])) == Some(Mode::Soft), expected, "page {}", page);
+            }
+        }
+    }
+
     /// A prefix covers a path exactly if the path is it or goes on with a slash, up to the depth that is told apart.
     #[test]
     fn prefixes_are_whole_segments(

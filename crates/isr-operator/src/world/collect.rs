@@ -14,6 +14,7 @@ use super::published::{PresentIndex, PresentLog, PresentShard, Published, is_old
 use super::{Key, Known, State, World};
 use crate::follow::{Collect, key};
 use crate::object::{Stored, Unreadable};
+use crate::rollouts::slice::BackendSlice;
 
 impl Collect<Stored<IsrRoute>> for World {
     fn apply(&self, object: Stored<IsrRoute>) {
@@ -203,6 +204,26 @@ impl Collect<EndpointSlice> for World {
     }
 }
 
+impl Collect<BackendSlice> for World {
+    fn apply(&self, object: BackendSlice) {
+        self.change_backends(|state| {
+            let before = state.backends.insert(key(&object), object.clone());
+            before.is_none_or(|before| (before.service, before.pods) != (object.service, object.pods))
+        });
+    }
+
+    fn remove(&self, key: &Key) {
+        self.change_backends(|state| state.backends.remove(key).is_some());
+    }
+
+    fn keep_only(&self, namespace: Option<&str>, listed: &BTreeSet<Key>) {
+        self.change_backends(|state| {
+            let is_first = state.backends_listed.insert(namespace.unwrap_or_default().to_owned());
+            retain(&mut state.backends, namespace, listed) || is_first
+        });
+    }
+}
+
 impl Collect<PartialObjectMeta<Namespace>> for World {
     fn apply(&self, object: PartialObjectMeta<Namespace>) {
         self.state().namespaces.insert(object.name_any());
@@ -225,6 +246,12 @@ impl World {
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
         if change(&mut self.state()) {
             self.revision.send_modify(|revision| revision.meaning += 1);
+        }
+    }
+
+    fn change_backends(&self, change: impl FnOnce(&mut State) -> bool) {
+        if change(&mut self.state()) {
+            self.backends.send_modify(|changes| *changes += 1);
         }
     }
 

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use isr_api::BackendRollout;
+
+/// Over how long pages turn stale after a rollout, unless the route says otherwise: long enough for pods that have just started to
+/// render a site of some thousand pages, and short for pages that name assets which are gone.
+const ROLLOUT_OVER: Duration = Duration::from_mins(1);
+
 /// The shortest interval and stale limit. Below it a page is not static in any sense, and every request would render.
 const MIN: Duration = Duration::from_secs(1);
 
@@ -17,6 +23,13 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
             "`{text}` is not a duration: write up to four whole numbers with units h, m, s or ms, such as 10s, 5m or 1h30m"
         )),
     }
+}
+
+/// Over how long pages turn stale after a rollout. The error is a phrase that ends in what to write.
+pub fn of_rollout(rollout: &BackendRollout) -> Result<Duration, String> {
+    let Some(text) = &rollout.over else { return Ok(ROLLOUT_OVER) };
+    gep_2257(&text.0)
+        .ok_or_else(|| format!("`{}` is no duration: write 1m, or 0s for all pages at once", text.0))
 }
 
 /// A GEP-2257 duration, `^([0-9]{1,5}(h|m|s|ms)){1,4}$`, however short.

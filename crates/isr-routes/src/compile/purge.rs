@@ -82,6 +82,7 @@ pub fn compile_purge(
         realms,
         groups: groups.into_iter().collect(),
         pages: pages.into_iter().collect(),
+        spread: None,
     };
     let purge = report.accepted.then_some(purge);
     (report, purge)

@@ -39,6 +39,7 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
     let tags = tags(spec, report);
     let bypass = request::bypass(spec, report);
     secrets(spec, report);
+    invalidate_on(spec, report);
     if report.problems.iter().any(|problem| problem.severity == Severity::Error) {
         return None;
     }
@@ -177,6 +178,17 @@ fn secrets(spec: &IsrRouteSpec, report: &mut Report) {
                 format!("`{key}` is not a key of a Secret: write letters, digits, -, _ and ., such as token"),
             );
         }
+    }
+}
+
+fn invalidate_on(spec: &IsrRouteSpec, report: &mut Report) {
+    let Some(on) = &spec.invalidate_on else { return };
+    let Some(rollout) = &on.backend_rollout else {
+        report.invalid("spec.invalidateOn", "names nothing: write backendRollout: {}, or remove it");
+        return;
+    };
+    if let Err(wrong) = duration::of_rollout(rollout) {
+        report.invalid("spec.invalidateOn.backendRollout.over", wrong);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Purges as they are written.
 
-use isr_cache::{Mode, Pages, Realm};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use isr_cache::{Mode, Pages, Realm, Spread, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Purge, PurgeLog};
@@ -30,9 +33,11 @@ struct LogForm {
     format: u32,
     id: String,
     first: u64,
-    /// SHA-256 over the number of the first and the purges as they are written.
+    /// SHA-256 over everything else.
     digest: String,
     purges: Vec<PurgeForm>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    served: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +56,16 @@ struct PurgeForm {
     groups: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pages: Vec<PagesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spread: Option<SpreadForm>,
+}
+
+/// In milliseconds, the beginning since the Unix epoch.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SpreadForm {
+    begins_ms: u64,
+    over_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,8 +83,9 @@ enum PagesForm {
 
 pub(super) fn write(log: &PurgeLog) -> Vec<u8> {
     let purges: Vec<PurgeForm> = log.purges.iter().map(PurgeForm::of).collect();
-    let digest = digest(&log.id, log.first, &purges);
-    let form = LogForm { format: FORMAT, id: log.id.clone(), first: log.first, digest, purges };
+    let digest = digest(&log.id, log.first, &purges, &log.served);
+    let (id, served) = (log.id.clone(), log.served.clone());
+    let form = LogForm { format: FORMAT, id, first: log.first, digest, purges, served };
     // Strings and numbers only: cannot fail.
     serde_json::to_vec(&form).unwrap_or_default()
 }
@@ -85,12 +101,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<PurgeLog, BadLog> {
         return Err(BadLog::Newer { found: format });
     }
     let form: LogForm = serde_json::from_slice(bytes)?;
-    if form.first == 0 || form.digest != digest(&form.id, form.first, &form.purges) {
+    if form.first == 0 || form.digest != digest(&form.id, form.first, &form.purges, &form.served) {
         return Err(BadLog::Damaged);
     }
     let purges: Vec<Purge> = form.purges.into_iter().map(PurgeForm::into_purge).collect();
     let bytes = purges.iter().map(size).sum();
-    Ok(PurgeLog { id: form.id, first: form.first, purges, bytes })
+    Ok(PurgeLog { id: form.id, first: form.first, purges, bytes, served: form.served })
 }
 
 /// Bytes that a purge takes in the list.
@@ -98,8 +114,8 @@ pub(super) fn size(purge: &Purge) -> usize {
     serde_json::to_vec(&PurgeForm::of(purge)).map_or(0, |bytes| bytes.len() + 1)
 }
 
-fn digest(id: &str, first: u64, purges: &[PurgeForm]) -> String {
-    shard_name(&serde_json::to_vec(&(id, first, purges)).unwrap_or_default())
+fn digest(id: &str, first: u64, purges: &[PurgeForm], served: &BTreeMap<String, BTreeSet<String>>) -> String {
+    shard_name(&serde_json::to_vec(&(id, first, purges, served)).unwrap_or_default())
 }
 
 impl PurgeForm {
@@ -112,6 +128,10 @@ impl PurgeForm {
             routes: Vec::new(),
             groups: purge.groups.clone(),
             pages: purge.pages.iter().map(PagesForm::of).collect(),
+            spread: purge.spread.map(|spread| SpreadForm {
+                begins_ms: spread.begins.0,
+                over_ms: u64::try_from(spread.over.as_millis()).unwrap_or(u64::MAX),
+            }),
         };
         for realm in &purge.realms {
             match realm {
@@ -133,6 +153,10 @@ impl PurgeForm {
             realms: namespace.into_iter().chain(routes).collect(),
             groups: self.groups,
             pages: self.pages.into_iter().map(PagesForm::into_pages).collect(),
+            spread: self.spread.map(|spread| Spread {
+                begins: Timestamp(spread.begins_ms),
+                over: Duration::from_millis(spread.over_ms),
+            }),
         }
     }
 }

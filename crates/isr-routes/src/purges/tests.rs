@@ -18,6 +18,7 @@ fn purge(uid: u64) -> Purge {
             Pages::Prefix { host: None, path: "/blog".into() },
             Pages::Tag("news".into()),
         ],
+        spread: None,
     }
 }
 
@@ -33,13 +34,16 @@ fn log(id: &str, purges: u64) -> PurgeLog {
 fn what_is_written_is_what_is_read() {
     let mut written = log("a", 3);
     let routes = vec![Realm::Route("shop/blog".into()), Realm::Route("shop/about".into())];
-    written.append(Purge { realms: routes, ..purge(4) });
+    let spread = Spread { begins: isr_cache::Timestamp(7), over: std::time::Duration::from_mins(5) };
+    written.append(Purge { realms: routes, spread: Some(spread), ..purge(4) });
+    written.served.insert("shop/web".into(), ["5d4f9c7b8".to_owned()].into());
     let bytes = written.to_bytes();
     assert_eq!(PurgeLog::parse(&bytes).expect("a log"), written);
     let text = String::from_utf8(bytes).expect("JSON");
     for (damage, expected) in [
         (text.replace("shop/3", "shop/5"), "damaged"),
         (text.replace("\"first\":1", "\"first\":2"), "damaged"),
+        (text.replace("5d4f9c7b8", "6d4f9c7b8"), "damaged"),
         (text.replace("\"format\":1", "\"format\":2"), "update this program first"),
         (text[..text.len() / 2].to_owned(), "unreadable"),
     ] {

@@ -25,12 +25,17 @@ fn duration(size: usize) -> Value {
     "99999ms".repeat(8)[..size].into()
 }
 
-const ROWS: [Row; 22] = [
+const ROWS: [Row; 23] = [
     ("hostnames", names, |value| json!({ "hostnames": value })),
     ("hostnames[]", |size| "a.".repeat(size)[..size].into(), |value| json!({ "hostnames": [value] })),
     ("path", |size| format!("/{}", "n".repeat(size))[..size].into(), |value| json!({ "path": value })),
     ("interval", duration, |value| json!({ "interval": value })),
     ("staleFor", duration, |value| json!({ "staleFor": value })),
+    (
+        "invalidateOn.backendRollout.over",
+        duration,
+        |value| json!({ "invalidateOn": { "backendRollout": { "over": value } } }),
+    ),
     ("tags", names, |value| json!({ "tags": value })),
     ("tags[]", text, |value| json!({ "tags": [value] })),
     ("query.allow", names, |value| json!({ "query": { "allow": value } })),
