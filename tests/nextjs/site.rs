@@ -168,10 +168,8 @@ impl Plan {
 
     /// Starts everything. The routes come last, when it is known which ports the system has chosen.
     pub async fn start(self) -> Site {
-        let application = match self.packaged {
-            true => Application::copy().await,
-            false => Application::copy_without_package().await,
-        };
+        let application =
+            if self.packaged { Application::copy().await } else { Application::copy_without_package().await };
         let mut data = application.data_service();
         let data_address = data.listening("data service listening").await;
         let proxy = Proxy::with(Folder::new()).start_unready().await;
