@@ -61,6 +61,26 @@ fn cases() -> Vec<(&'static str, Value, bool)> {
         ("invalidateOn", json!({ "backendRollout": { "over": "0s" } }), true),
         ("invalidateOn", json!({ "backendRollout": { "over": "5" } }), false),
         ("invalidateOn", json!({}), false),
+        ("prerender", json!({ "paths": ["/blog/1", "/blog/caf%C3%A9"] }), true),
+        ("prerender", json!({ "sitemap": "/sitemap.xml" }), true),
+        ("prerender", json!({ "sitemap": "/maps/pages.xml", "paths": ["/blog/1/"] }), true),
+        ("prerender", json!({}), false),
+        ("prerender", json!({ "paths": [] }), false),
+        ("prerender", json!({ "paths": ["blog/1"] }), false),
+        ("prerender", json!({ "paths": ["/blog/[slug]"] }), false),
+        ("prerender", json!({ "paths": ["/blog/**"] }), false),
+        ("prerender", json!({ "paths": ["/blog/1?page=2"] }), false),
+        ("prerender", json!({ "paths": ["/blog//1"] }), false),
+        ("prerender", json!({ "paths": ["/blog/../1"] }), false),
+        ("prerender", json!({ "paths": ["/blog/%2f"] }), false),
+        ("prerender", json!({ "paths": ["/blog/%"] }), false),
+        ("prerender", json!({ "paths": ["/blog/é"] }), false),
+        ("prerender", json!({ "paths": ["/blog/1", "/blog/1"] }), false),
+        ("prerender", json!({ "sitemap": "sitemap.xml" }), false),
+        ("prerender", json!({ "sitemap": "/sitemap" }), false),
+        ("prerender", json!({ "sitemap": "/.xml" }), false),
+        ("prerender", json!({ "sitemap": "https://shop.example.com/sitemap.xml" }), false),
+        ("prerender", json!({ "sitemap": "/../sitemap.xml" }), false),
         ("cacheControl", json!("Override"), true),
         ("cacheControl", json!("override"), false),
     ];
@@ -154,6 +174,10 @@ fn lengths() -> Vec<(&'static str, Value, bool)> {
         ("originToken", secret("isr".into(), long(254)), false),
         ("path", json!(format!("/{}", long(1023))), true),
         ("path", json!(format!("/{}", long(1024))), false),
+        ("prerender", json!({ "paths": [format!("/blog/{}", long(506))] }), true),
+        ("prerender", json!({ "paths": [format!("/blog/{}", long(507))] }), false),
+        ("prerender", json!({ "paths": (0..100).map(|n| format!("/blog/{n}")).collect::<Vec<_>>() }), true),
+        ("prerender", json!({ "paths": (0..101).map(|n| format!("/blog/{n}")).collect::<Vec<_>>() }), false),
         ("interval", json!("99999ms".repeat(4)), true),
         ("interval", json!("99999ms".repeat(5)), false),
     ]
@@ -198,10 +222,13 @@ async fn api_the_api_server_and_kube_isr_check_are_of_one_mind() {
     }
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
     // Rules about two fields.
-    for field in ["staleFor", "cacheControl"] {
-        let value = if field == "staleFor" { "24h" } else { "Override" };
+    for (field, value) in [
+        ("staleFor", json!("24h")),
+        ("cacheControl", json!("Override")),
+        ("prerender", json!({ "sitemap": "/sitemap.xml" })),
+    ] {
         let mut manifest = with("interval", Value::Null);
-        manifest["spec"][field] = json!(value);
+        manifest["spec"][field] = value;
         let said = cluster
             .plane
             .try_kubectl(&["create", "--dry-run=server", "-f", "-"], Some(&manifest.to_string()));

@@ -22,7 +22,7 @@ pub use purge::{IsrPurge, IsrPurgeSpec, IsrPurgeStatus, PurgeMode};
 pub use reference::{BackendRef, SecretKeyRef};
 pub use spec::{
     BackendRollout, BypassRule, BypassToken, CacheControl, Framework, InvalidateOn, IsrRoute, IsrRouteSpec,
-    OriginToken, Query, VaryBy,
+    OriginToken, Prerender, Query, VaryBy,
 };
 pub use status::{IsrRouteStatus, condition, reason};
 

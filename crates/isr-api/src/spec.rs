@@ -50,7 +50,13 @@ use crate::{BackendRef, Duration, SecretKeyRef};
         .field_path(".staleFor"),
     validation = Rule::new("has(self.interval) || !has(self.cacheControl)")
         .message("cacheControl says what no-store means on a route with an interval: set interval too, or remove cacheControl")
-        .field_path(".cacheControl")
+        .field_path(".cacheControl"),
+    validation = Rule::new("has(self.interval) || !has(self.prerender)")
+        .message("prerender renders the pages of an interval: set interval too, or remove prerender")
+        .field_path(".prerender"),
+    validation = Rule::new("!has(self.prerender) || self.hostnames.exists(h, !h.startsWith('*'))")
+        .message("prerender renders pages of exact hostnames, and *.example.com names none: add a hostname such as shop.example.com, or remove prerender")
+        .field_path(".prerender")
 )]
 pub struct IsrRouteSpec {
     /// Hosts that this route answers for: `shop.example.com`, or `*.example.com` for every name under it. Lower case,
@@ -156,6 +162,12 @@ pub struct IsrRouteSpec {
     /// What `no-store` means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<CacheControl>,
+
+    /// Pages that are rendered before anybody asks for them: after a proxy has started, after the route has changed, and
+    /// after an invalidation, so that no visitor waits for them. What is stored and was not invalidated is left as it
+    /// is, and visitors' renders go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prerender: Option<Prerender>,
 }
 
 /// What makes pages stale by itself.
@@ -266,6 +278,38 @@ pub struct BypassRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"))]
     pub header: Option<String>,
+}
+
+/// Which pages are rendered before anybody asks for them, on each hostname without a wildcard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(has(self.paths) && size(self.paths) > 0) || has(self.sitemap)")
+        .message("prerender names no page: write paths: [/blog-posts/1], or sitemap: /sitemap.xml")
+)]
+pub struct Prerender {
+    /// Paths of pages, such as `/blog-posts/1`: literal, without a query, and each matched by the route's own `path`.
+    /// 100 at most; a longer list belongs in a sitemap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 512)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new(r#"self.all(p, p.matches("^(/[-A-Za-z0-9._~!$&'()+,;=:@%]*)+$") && !p.matches('%([^0-9a-fA-F]|.[^0-9a-fA-F]|.?$)'))"#)
+            .message("a path to prerender is that of one page, from its slash on, without query and [parameters], other characters percent-encoded: write /blog-posts/1"),
+        validation = Rule::new(r"self.all(p, !p.contains('//') && !p.matches('/[.][.]?(/|$)') && !p.matches('%(2[fFeE]|5[cC]|[01][0-9a-fA-F]|7[fF])'))")
+            .message("a path to prerender holds no empty segment, no . or .. and no encoded slash, backslash, dot or control character: write the path that the page really has, such as /blog-posts/1")
+    )]
+    pub paths: Vec<String>,
+
+    /// Path of a sitemap of the application (sitemaps.org), such as `/sitemap.xml`: of the pages that it lists, those of
+    /// this route and host are rendered, 10,000 at most. An index of sitemaps is followed one level. Read anew on each
+    /// occasion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(
+        validation = Rule::new(r#"self.matches("^(/[-A-Za-z0-9._~!$&'()+,;=:@%]+)+[.]xml$") && !self.matches('%([^0-9a-fA-F]|.[^0-9a-fA-F]|.?$)') && !self.matches('/[.][.]?(/|$)') && !self.matches('%(2[fFeE]|5[cC]|[01][0-9a-fA-F]|7[fF])')"#)
+            .message("sitemap is a path of the application itself that ends in .xml: write /sitemap.xml")
+    )]
+    pub sitemap: Option<String>,
 }
 
 /// What `Cache-Control: no-store` on a page means. `HonorNoStore` (also when absent): the page opts out and is not

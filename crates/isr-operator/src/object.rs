@@ -129,6 +129,7 @@ fn empty() -> IsrRouteSpec {
         vary_by: None,
         tags: Vec::new(),
         bypass: Vec::new(),
+        prerender: None,
         origin_token: None,
         invalidate_on: None,
         cache_control: None,

@@ -48,7 +48,7 @@ pub use path::PathPattern;
 pub use preset::{Companion, DataStatus, OwnCache, Preset, PresetHeader};
 pub use references::{References, Secret, Service};
 pub use report::{Condition, ObjectRef, Problem, Report, Severity};
-pub use route::{Backend, BypassRule, DRAFT_COOKIE, Route};
+pub use route::{Backend, BypassRule, DRAFT_COOKIE, Prerender, Route};
 pub use selection::{Asker, Meaningless, Selected, Selection};
 pub use table::{Found, HostRoutes, RouteTable};
 pub use target::{BadTarget, Target};

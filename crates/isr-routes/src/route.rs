@@ -41,6 +41,17 @@ pub struct Route {
     pub tags: Vec<String>,
     /// Marks of the requests that never touch the cache.
     pub bypass: Vec<BypassRule>,
+    /// What is rendered before anybody asks for it.
+    pub prerender: Option<Prerender>,
+}
+
+/// Which pages of a route are rendered before anybody asks for them, on each of its hostnames without a wildcard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prerender {
+    /// Paths in the normal form of a request's path, each of a page that the route's own path matches.
+    pub paths: Vec<String>,
+    /// The path of a sitemap, likewise in normal form.
+    pub sitemap: Option<String>,
 }
 
 /// A port of a Service, and where that is.

@@ -27,6 +27,7 @@ pub(crate) fn route_with(path: &str) -> Route {
         preset: Preset::of(None),
         tags: Vec::new(),
         bypass: Vec::new(),
+        prerender: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The rules that a route keeps or breaks by itself, whatever else exists.
 
+mod prerender;
 mod request;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
     let key_headers = request::key_headers(spec, preset, report);
     let tags = tags(spec, report);
     let bypass = request::bypass(spec, report);
+    let prerender = prerender::prerender(spec, path.as_ref(), report);
     secrets(spec, report);
     invalidate_on(spec, report);
     if report.problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -56,6 +58,7 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
         preset,
         tags,
         bypass,
+        prerender,
     })
 }
 

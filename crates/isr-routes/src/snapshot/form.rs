@@ -14,7 +14,7 @@ use super::{from_hex, hex};
 use crate::key::{KeyHeader, QueryRule};
 use crate::path::PathPattern;
 use crate::preset::Preset;
-use crate::route::{Backend, BypassRule, Route};
+use crate::route::{Backend, BypassRule, Prerender, Route};
 use crate::token::Tokens;
 
 /// A route as it is written.
@@ -46,6 +46,8 @@ pub(super) struct Form {
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     bypass: Vec<BypassForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prerender: Option<PrerenderForm>,
 }
 
 /// Times in milliseconds, the finest that a duration in a manifest can say.
@@ -60,6 +62,15 @@ struct IntervalForm {
     stale_for_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     override_no_store: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrerenderForm {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sitemap: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -145,6 +156,10 @@ impl Form {
                     BypassRule::Header(name) => BypassForm::Header(name.to_string()),
                 })
                 .collect(),
+            prerender: route
+                .prerender
+                .clone()
+                .map(|Prerender { paths, sitemap }| PrerenderForm { paths, sitemap }),
         }
     }
 
@@ -189,6 +204,7 @@ impl Form {
             preset,
             tags: self.tags,
             bypass: self.bypass.into_iter().map(bypass).collect::<Result<_, String>>()?,
+            prerender: self.prerender.map(|PrerenderForm { paths, sitemap }| Prerender { paths, sitemap }),
         })
     }
 }

@@ -101,6 +101,7 @@ fn any_fields() -> impl Strategy<Value = Value> {
                 "bypass": bypass, "bypassToken": token, "originToken": origin, "backendRef": backend,
                 "staleFor": if with_interval { json!("90s") } else { Value::Null },
                 "cacheControl": if with_interval { json!("Override") } else { Value::Null },
+                "prerender": if with_interval { json!({ "paths": ["/"], "sitemap": "/sitemap.xml" }) } else { Value::Null },
                 "tags": if flag { json!(["blog", "post-1"]) } else { Value::Null } })
         },
     )
@@ -225,7 +226,11 @@ fn the_greatest_route_fits_in_a_shard() {
         .collect();
     let fields = json!({
         "hostnames": hosts,
-        "path": format!("/{}", "a".repeat(1022)),
+        "path": "/[[...any]]",
+        "prerender": {
+            "paths": wide(100, 511).iter().map(|path| format!("/{path}")).collect::<Vec<_>>(),
+            "sitemap": format!("/{}.xml", "a".repeat(507)),
+        },
         // Of all characters these take most room in JSON.
         "query": { "allow": wide(32, 2).iter().map(|name| name.clone() + &"\u{1}".repeat(126)).collect::<Vec<_>>() },
         "varyBy": { "headers": wide(8, 64) },

@@ -90,6 +90,10 @@ impl Meaning {
             BypassRule::Cookie(name) => meaning.text(&format!("cookie {name}")),
             BypassRule::Header(name) => meaning.text(&format!("header {name}")),
         });
+        self.list(&Vec::from_iter(&route.prerender), |meaning, prerender| {
+            meaning.list(&prerender.paths, |meaning, path| meaning.text(path));
+            meaning.list(&Vec::from_iter(&prerender.sitemap), |meaning, sitemap| meaning.text(sitemap));
+        });
     }
 
     fn policy(&mut self, policy: &Policy) {

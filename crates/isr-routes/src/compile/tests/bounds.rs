@@ -25,10 +25,25 @@ fn duration(size: usize) -> Value {
     "99999ms".repeat(8)[..size].into()
 }
 
-const ROWS: [Row; 23] = [
+fn paths(size: usize) -> Value {
+    (0..size).map(|number| format!("/n{number}")).collect()
+}
+
+fn path(size: usize) -> Value {
+    format!("/{}", "n".repeat(size))[..size].into()
+}
+
+const ROWS: [Row; 26] = [
     ("hostnames", names, |value| json!({ "hostnames": value })),
     ("hostnames[]", |size| "a.".repeat(size)[..size].into(), |value| json!({ "hostnames": [value] })),
-    ("path", |size| format!("/{}", "n".repeat(size))[..size].into(), |value| json!({ "path": value })),
+    ("path", path, |value| json!({ "path": value })),
+    ("prerender.paths", paths, |value| json!({ "path": "/[[...any]]", "prerender": { "paths": value } })),
+    ("prerender.paths[]", path, |value| json!({ "path": "/[[...any]]", "prerender": { "paths": [value] } })),
+    (
+        "prerender.sitemap",
+        |size| format!("/{}.xml", "n".repeat(size - 5)).into(),
+        |value| json!({ "prerender": { "sitemap": value } }),
+    ),
     ("interval", duration, |value| json!({ "interval": value })),
     ("staleFor", duration, |value| json!({ "staleFor": value })),
     (

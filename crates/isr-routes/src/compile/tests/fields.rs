@@ -48,6 +48,18 @@ fn fields_become_a_route() {
 }
 
 #[test]
+fn pages_to_prerender_are_kept_as_requests_name_them() {
+    let fields = json!({ "path": "/caf%C3%A9/[[...any]]",
+        "prerender": { "paths": ["/caf%c3%a9", "/caf%C3%A9/%61/"], "sitemap": "/sitemap.xml" } });
+    let compiled = compiled(&[resource("shop/a", HOST, "/", &fields)]);
+    assert_eq!(said(&compiled, "shop/a"), [""; 0]);
+    let route = compiled.table.routes().next().expect("a route");
+    let prerender = route.prerender.as_ref().expect("what is prerendered");
+    assert_eq!(prerender.paths, ["/caf%C3%A9", "/caf%C3%A9/a/"]);
+    assert_eq!(prerender.sitemap.as_deref(), Some("/sitemap.xml"));
+}
+
+#[test]
 fn policies() {
     let isr = |every, stale_for| Policy::Interval(Interval { every, stale_for, no_store: NoStore::Honor });
     let seconds = |seconds| Some(Duration::from_secs(seconds));
@@ -70,6 +82,54 @@ fn policies() {
 fn bad_fields_reject_the_route_and_no_other() {
     let many = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
     let table = [
+        (
+            json!({ "prerender": {} }),
+            "spec.prerender",
+            "names no page",
+            "write paths: [/blog-posts/1], or sitemap: /sitemap.xml",
+        ),
+        (
+            json!({ "prerender": { "paths": ["/case"] }, "interval": null }),
+            "spec.prerender",
+            "there is none",
+            "write an interval such as 10s",
+        ),
+        (
+            json!({ "prerender": { "sitemap": "/sitemap.xml" }, "hostnames": ["*.example.com"] }),
+            "spec.prerender",
+            "only wildcards",
+            "add a hostname such as shop.example.com",
+        ),
+        (
+            json!({ "prerender": { "paths": ["/elsewhere"] }, "path": "/blog/[slug]" }),
+            "spec.prerender.paths[0]",
+            "no page of this route, whose path is /blog/[slug]",
+            "write a path that it matches",
+        ),
+        (
+            json!({ "prerender": { "paths": ["/blog/1", "/blog/[slug]"] }, "path": "/blog/[slug]" }),
+            "spec.prerender.paths[1]",
+            "is a pattern",
+            "write the path of one page",
+        ),
+        (
+            json!({ "prerender": { "paths": ["/blog/1?page=2"] }, "path": "/blog/[slug]" }),
+            "spec.prerender.paths[0]",
+            "holds a ?",
+            "write",
+        ),
+        (
+            json!({ "prerender": { "sitemap": "https://shop.example.com/sitemap.xml" } }),
+            "spec.prerender.sitemap",
+            "is a URL",
+            "write its path alone, such as /sitemap.xml",
+        ),
+        (
+            json!({ "prerender": { "sitemap": "/sitemap" } }),
+            "spec.prerender.sitemap",
+            "does not end in .xml",
+            "such as /sitemap.xml",
+        ),
         (
             json!({ "hostnames": [] }),
             "spec.hostnames",
