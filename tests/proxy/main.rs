@@ -29,6 +29,7 @@ mod on_demand;
 mod origin_governed;
 mod outcomes;
 mod passing;
+mod prerender;
 mod privacy;
 mod published;
 mod published_purges;

@@ -10,6 +10,7 @@ mod support;
 mod agreeing;
 mod outages;
 mod places;
+mod prerendering;
 mod rendering;
 mod scale;
 mod store;

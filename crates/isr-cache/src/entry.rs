@@ -41,6 +41,8 @@ pub enum Trigger {
     Stale,
     /// A request with the route's token asked for it.
     OnDemand,
+    /// The route wants the page to be there before anybody asks for it.
+    Prerender,
 }
 
 /// What to do with a request.
@@ -175,6 +177,21 @@ impl Entry {
         match self.flight {
             Some(flight) => self.queue(flight, Trigger::OnDemand),
             None => self.begin_and_wait(Trigger::OnDemand, epoch),
+        }
+    }
+
+    /// The page is to be [there](Standing::is_there) before anybody asks for it. Never answers [`Verdict::ServeStale`].
+    pub fn on_prerender(&mut self, now: Timestamp, standing: Standing, epoch: Epoch) -> Verdict {
+        if standing.is_there() {
+            return Verdict::Serve;
+        }
+        if self.passes(now) {
+            return Verdict::Pass;
+        }
+        match self.flight {
+            // Should it have begun before an invalidation, whoever looks again finds that the page is still not there.
+            Some(flight) => Verdict::Wait { number: flight.number, render: None },
+            None => self.begin_and_wait(Trigger::Prerender, epoch),
         }
     }
 

@@ -92,6 +92,21 @@ impl Selector {
     }
 }
 
+impl Realm {
+    /// Whose pages a selector covers that is given as bytes; `None` if it is not one that this version writes.
+    pub fn of(selector: &[u8]) -> Option<Self> {
+        let (kind, rest) = selector.split_first()?;
+        let end = rest.iter().position(|&byte| byte == 0)?;
+        let name = std::str::from_utf8(&rest[..end]).ok()?;
+        match kind {
+            b'i' => Some(Self::Installation),
+            b'n' => Some(Self::Namespace(name.into())),
+            b'r' => Some(Self::Route(name.into())),
+            _ => None,
+        }
+    }
+}
+
 fn realm(bytes: &mut Vec<u8>, kind: u8, name: &str) {
     part(bytes, kind, name);
     bytes.push(0);

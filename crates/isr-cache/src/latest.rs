@@ -62,7 +62,7 @@ impl Latest {
             Trigger::Stale => Epoch::default(),
             Trigger::OnDemand => flight.began,
             // The marks of a group go with its last page.
-            Trigger::Miss => Epoch(self.group.load(Ordering::Acquire)),
+            Trigger::Miss | Trigger::Prerender => Epoch(self.group.load(Ordering::Acquire)),
         };
         let all = Epoch(self.all.load(Ordering::Acquire));
         let found = [own, all, marks.hard, marks.soft, of('i', ""), of('n', namespace), of('r', route)];

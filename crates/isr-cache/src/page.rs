@@ -62,6 +62,19 @@ pub enum Why {
     Outdated,
 }
 
+impl Standing {
+    /// Whether the next visitor gets the page at once, and nothing has invalidated it. One that is older than its interval
+    /// is there: that visitor renews it.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Fresh { .. } | Self::Stale { why: Why::Age | Why::BornStale, .. } => true,
+            Self::Missing
+            | Self::Expired { .. }
+            | Self::Stale { why: Why::Invalidated | Why::Outdated, .. } => false,
+        }
+    }
+}
+
 impl Render {
     /// How long ago the page was rendered.
     pub fn age(&self, now: Timestamp) -> Duration {

@@ -60,7 +60,8 @@ async fn respond(proxy: &Proxy, request: Request<Incoming>) -> Response<Body> {
         "/readyz" => ready(proxy),
         "/configz" => document(&config(proxy)),
         "/metrics" => {
-            let metrics = proxy.metrics.encode(&proxy.pages, proxy.entries.len(), proxy.clock.now());
+            let (keys, now) = (proxy.entries.len(), proxy.clock.now());
+            let metrics = proxy.metrics.encode(&proxy.pages, &proxy.prerendering, keys, now);
             text(StatusCode::OK, OPENMETRICS, metrics)
         }
         "/routes" => document(&routes(proxy)),
@@ -105,10 +106,11 @@ fn config(proxy: &Proxy) -> Value {
 }
 
 fn routes(proxy: &Proxy) -> Value {
-    proxy.active.load().table.routes().map(|route| describe(route)).collect()
+    proxy.active.load().table.routes().map(|route| describe(proxy, route)).collect()
 }
 
-fn describe(route: &Route) -> Value {
+fn describe(proxy: &Proxy, route: &Route) -> Value {
+    let prerender = proxy.prerendering.progress(&route.id);
     json!({
         "route": &*route.id,
         "hostnames": route.hostnames,
@@ -126,6 +128,7 @@ fn describe(route: &Route) -> Value {
         "problem": route.backend.address.as_ref().err(),
         "framework": route.preset.name,
         "onDemand": !route.tokens.is_empty(),
+        "prerender": prerender.map(|progress| progress.describe(proxy.clock.now())),
     })
 }
 

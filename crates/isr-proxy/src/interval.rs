@@ -194,9 +194,14 @@ pub(crate) fn begin(
     flight: Flight,
     streamed: Option<render::Streamed>,
 ) {
+    render::begin(proxy, Arc::new(job(proxy, request, key)), flight, streamed, None);
+}
+
+/// What a render of the page needs to know.
+pub(crate) fn job(proxy: &Proxy, request: &Request<'_>, key: &[u8]) -> Job {
     let Request { route, policy, target, page, head } = request;
     let group = proxy.pages.group(&route.group(&target.host, page));
-    let job = Job {
+    Job {
         route: Arc::clone(route),
         policy: **policy,
         key: key.into(),
@@ -206,8 +211,7 @@ pub(crate) fn begin(
         target: route.render_target(target, &head.headers),
         group,
         trace: origin::trace_parent(&head.headers),
-    };
-    render::begin(proxy, Arc::new(job), flight, streamed);
+    }
 }
 
 /// What somebody who waited got.

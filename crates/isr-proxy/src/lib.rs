@@ -10,8 +10,9 @@
 //!
 //! What to do is decided by `isr-cache` and `isr-routes`, which know neither sockets nor clocks; this crate asks them and
 //! does as they say. A [`render`] is a task of its own that no visitor's connection can stall or cancel; [`judge`] says
-//! what its answer means, [`page`] makes a stored response of it. [`source`] follows the manifests, [`purges`]
-//! carries out what is purged by resource, [`admin`] tells people what is going on.
+//! what its answer means, [`page`] makes a stored response of it. [`prerender`] begins renders before anybody asks.
+//! [`source`] follows the manifests, [`purges`] carries out what is purged by resource, [`admin`] tells people what is
+//! going on.
 //!
 //! **Invariant: the cache never costs a response.** When storing, compressing or counting fails, the visitor gets the
 //! same bytes, and only their freshness may suffer.
@@ -41,6 +42,7 @@ mod origin_governed;
 mod page;
 mod pages;
 mod pass;
+mod prerender;
 mod problem;
 mod purges;
 mod render;
@@ -154,6 +156,8 @@ impl Server {
         tokio::spawn(purges::follow(Arc::clone(&proxy)));
         let following = Arc::clone(&proxy);
         let following = tokio::spawn(async move { following.pages.follow(&following.clock).await });
+        // Ends by itself when the process drains.
+        tokio::spawn(prerender::run(Arc::clone(&proxy)));
         let mut listeners = tokio::task::JoinSet::new();
         listeners.spawn(listen::accept(Arc::clone(&proxy), Arc::clone(&workers), plain, None));
         if let Some((listener, current)) = tls {

@@ -1,6 +1,8 @@
 //! What is counted, and how it is told (OpenMetrics). Labels are bounded by the number of routes and by enums, never by
 //! paths or hosts that a visitor chooses.
 
+mod prerender;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +15,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::pages::Pages;
+use crate::prerender::Prerendering;
+use prerender::PrerenderMetrics;
 
 /// Everything that is counted.
 pub(crate) struct Metrics {
@@ -38,6 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     disk: DiskMetrics,
     shared: SharedMetrics,
+    pub(crate) prerender: PrerenderMetrics,
 }
 
 /// What the disk tier holds and what happened to it; zeros without one.
@@ -146,6 +151,7 @@ impl Metrics {
         let connections = metric(&mut registry, "connections", "Open connections of visitors");
         let disk = DiskMetrics::new(&mut registry);
         let shared = SharedMetrics::new(&mut registry);
+        let prerender = PrerenderMetrics::new(&mut registry);
         Self {
             registry,
             requests,
@@ -168,6 +174,7 @@ impl Metrics {
             connections,
             disk,
             shared,
+            prerender,
         }
     }
 
@@ -177,7 +184,14 @@ impl Metrics {
     }
 
     /// All of it as text, with the sizes of now.
-    pub(crate) fn encode(&self, pages: &Pages, keys_under_way: usize, now: Timestamp) -> String {
+    pub(crate) fn encode(
+        &self,
+        pages: &Pages,
+        prerendering: &Prerendering,
+        keys_under_way: usize,
+        now: Timestamp,
+    ) -> String {
+        self.prerender.see(prerendering);
         let usage = pages.usage();
         let gauge = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         gauge(&self.cache_bytes, usage.bytes);
@@ -344,6 +358,7 @@ pub(crate) fn trigger_name(trigger: Trigger) -> &'static str {
         Trigger::Miss => "miss",
         Trigger::Stale => "stale",
         Trigger::OnDemand => "on_demand",
+        Trigger::Prerender => "prerender",
     }
 }
 

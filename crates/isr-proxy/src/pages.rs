@@ -22,7 +22,7 @@ use isr_routes::Route;
 use isr_store::{
     BodyFile, Disk, DiskUsage, Files, Followed, Front, Groups, Memory, Shared, SharedError, Usage,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, broadcast};
 
 use crate::config::Config;
 pub(crate) use claim::{Claimed, Hold};
@@ -41,6 +41,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// one seldom waits for it.
 const RECALLS: usize = 256;
 
+/// Invalidations that somebody who listens may be behind by. As many as one request may name.
+const NEWS: usize = 1024;
+
 /// All stored responses.
 pub(crate) struct Pages {
     memory: Arc<Memory>,
@@ -53,6 +56,8 @@ pub(crate) struct Pages {
     epochs: Arc<Epochs>,
     recalls: Box<[Mutex<()>]>,
     hasher: RandomState,
+    /// What is invalidated, for those who want to know.
+    news: broadcast::Sender<Reach>,
 }
 
 /// Ends when something is known to hold everywhere and to survive a restart.
@@ -106,6 +111,7 @@ impl Pages {
             epochs,
             recalls: (0..RECALLS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+            news: broadcast::Sender::new(NEWS),
         })
     }
 
@@ -365,6 +371,11 @@ impl Pages {
         self.tell(Invalidation { reach, mode, epoch })
     }
 
+    /// Tells of all that is invalidated from now on, by whomever, once it is in force here.
+    pub(crate) fn invalidated(&self) -> broadcast::Receiver<Reach> {
+        self.news.subscribe()
+    }
+
     /// Invalidates a group of which a visitor has changed something, who does not wait until everybody knows.
     pub(crate) fn invalidate_behind(self: &Arc<Self>, name: &str) {
         // For this replica, at once, and before anything that the log tells next.
@@ -383,7 +394,10 @@ impl Pages {
         });
     }
 
+    /// Every invalidation that is made here comes this way; every one that the log tells, by
+    /// [`take_note`](Self::take_note).
     fn tell(&self, invalidation: Invalidation) -> Certain {
+        self.announce(&invalidation);
         let on_disk = self.disk.as_ref().map(|disk| disk.invalidate(invalidation.clone()));
         match (&self.replicas, on_disk) {
             // What the disk has not written is read from the log again.
@@ -395,6 +409,11 @@ impl Pages {
             }),
             (None, None) => Box::pin(async { Ok(()) }),
         }
+    }
+
+    fn announce(&self, invalidation: &Invalidation) {
+        // Nobody listens: nobody wants to know.
+        let _ = self.news.send(invalidation.reach.clone());
     }
 
     /// What is in memory, in no order. Walks everything: for people who ask, not for requests.

@@ -23,6 +23,7 @@ use crate::metrics::RenderLabels;
 use crate::origin::{self, Answer};
 use crate::page::{self, Ingredients};
 use crate::pages::{Certain, Claimed, Hold};
+use crate::slots::Slot;
 use crate::state::Proxy;
 use crate::upstream::OriginError;
 use crate::{encode, log};
@@ -97,21 +98,35 @@ impl Landing {
     }
 }
 
-/// Begins a render that [`isr_cache::Entry`] asked for.
-pub(crate) fn begin(proxy: &Arc<Proxy>, job: Arc<Job>, flight: Flight, streamed: Option<Streamed>) {
-    proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed));
+/// Begins a render that [`isr_cache::Entry`] asked for, in this slot if the caller has waited for one.
+pub(crate) fn begin(
+    proxy: &Arc<Proxy>,
+    job: Arc<Job>,
+    flight: Flight,
+    streamed: Option<Streamed>,
+    slot: Option<Slot>,
+) {
+    proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed, slot));
 }
 
-async fn run(proxy: Arc<Proxy>, job: Arc<Job>, mut flight: Flight, mut streamed: Option<Streamed>) {
+async fn run(
+    proxy: Arc<Proxy>,
+    job: Arc<Job>,
+    mut flight: Flight,
+    mut streamed: Option<Streamed>,
+    mut slot: Option<Slot>,
+) {
     loop {
         let started = Instant::now();
         // If this task panics or is dropped, those who wait must not wait for ever.
         let guard = Abandoned { proxy: &proxy, job: &job, flight: Some(flight) };
         let (source, _hold) = claim(&proxy, &job, &mut flight).await;
         let (judged, result) = match &source {
-            Source::Origin => attempt(&proxy, &job, flight, streamed.take()).await,
+            Source::Origin => attempt(&proxy, &job, flight, streamed.take(), slot.take()).await,
             Source::Replica(response) => adopted(response),
         };
+        // The render that may follow is another's.
+        drop(slot.take());
         guard.landed();
         match &source {
             Source::Origin => count(&proxy, &job, flight, &judged, &result, started),
@@ -183,9 +198,15 @@ fn count(proxy: &Proxy, job: &Job, flight: Flight, judged: &Judged, result: &Ren
     log::render(job, flight, judged, result, started.elapsed());
 }
 
-async fn attempt(proxy: &Proxy, job: &Job, flight: Flight, streamed: Option<Streamed>) -> (Judged, Rendered) {
+async fn attempt(
+    proxy: &Proxy,
+    job: &Job,
+    flight: Flight,
+    streamed: Option<Streamed>,
+    slot: Option<Slot>,
+) -> (Judged, Rendered) {
     let limit = proxy.config.limits.render;
-    match tokio::time::timeout(limit, ask(proxy, job, flight)).await {
+    match tokio::time::timeout(limit, ask(proxy, job, flight, slot)).await {
         Ok(Ok(Answer::Whole { status, headers, version, body, framed })) => {
             if headers.contains_key(SET_COOKIE) {
                 proxy.metrics.set_cookie_dropped(&job.route.id);
@@ -241,7 +262,7 @@ fn failed(error: OriginError) -> (Judged, Rendered) {
     (Judged { outcome: Outcome::Failed, detail: Some(error.label().into()) }, Rendered::Failed(error))
 }
 
-async fn ask(proxy: &Proxy, job: &Job, flight: Flight) -> Result<Answer, OriginError> {
+async fn ask(proxy: &Proxy, job: &Job, flight: Flight, slot: Option<Slot>) -> Result<Answer, OriginError> {
     let backend = &job.route.backend;
     let address = backend.address.as_ref().map_err(|why| OriginError::NoAddress(why.clone()))?;
     let scheme = proxy.config.public_scheme;
@@ -249,8 +270,13 @@ async fn ask(proxy: &Proxy, job: &Job, flight: Flight) -> Result<Answer, OriginE
     let request = origin::request(&job.route, &job.host, &job.target, scheme, &since, job.trace.as_ref())
         .ok_or_else(|| OriginError::NoAddress(format!("{}{} makes no request", job.host, job.path)))?;
     let background = flight.trigger == Trigger::Stale;
-    let slot = proxy.slots.acquire(&backend.name, background);
-    let Ok(_slot) = tokio::time::timeout(proxy.config.limits.first_byte, slot).await else {
+    let acquired = async {
+        match slot {
+            Some(slot) => slot,
+            None => proxy.slots.acquire(&backend.name, background).await,
+        }
+    };
+    let Ok(_slot) = tokio::time::timeout(proxy.config.limits.first_byte, acquired).await else {
         return Err(OriginError::Busy(backend.name.clone()));
     };
     origin::ask(&proxy.upstream, address, request, &proxy.config.limits).await
@@ -323,7 +349,7 @@ fn leads(
     stored: Option<&StoredResponse>,
     response: &StoredResponse,
 ) -> bool {
-    flight.trigger == Trigger::Stale
+    matches!(flight.trigger, Trigger::Stale | Trigger::Prerender)
         && judged.outcome == Outcome::Rendered
         && job.route.preset.has_data()
         && !job.is_data()

@@ -90,6 +90,7 @@ fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
     metrics.reloaded_at.set(seconds);
     let active = Arc::new(active);
     proxy.active.store(Arc::clone(&active));
+    proxy.prerendering.reloaded();
     let backends: HashSet<&str> = active.table.routes().map(|route| route.backend.name.as_str()).collect();
     proxy.slots.keep_only(|backend| backends.contains(backend));
     tracing::info!(

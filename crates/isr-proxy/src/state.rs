@@ -20,6 +20,7 @@ use crate::entries::Entries;
 use crate::metrics::Metrics;
 use crate::origin_governed;
 use crate::pages::Pages;
+use crate::prerender::Prerendering;
 use crate::purges::Purges;
 use crate::slots::Slots;
 use crate::upstream::Upstream;
@@ -47,6 +48,7 @@ pub(crate) struct Proxy {
     /// Room for bodies that are read before they are stored.
     pub(crate) reading: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
+    pub(crate) prerendering: Prerendering,
     pub(crate) draining: watch::Sender<Draining>,
 }
 
@@ -89,6 +91,7 @@ impl Proxy {
             slots: Slots::new(limits),
             reading: origin_governed::room(limits.memory_bytes),
             metrics: Metrics::new(),
+            prerendering: Prerendering::new(),
             draining: watch::Sender::new(Draining::No),
             background: Handle::current(),
             config,

@@ -47,6 +47,7 @@ enum Step {
     Advance(u64),
     Request,
     OnDemand,
+    Prerender,
     Invalidate(Mode),
     Land(Outcome, f64),
     AskAgain,
@@ -84,6 +85,7 @@ impl World {
         match step {
             Step::Advance(millis) => self.now = self.now.after(Duration::from_millis(millis)),
             Step::Request => self.request(),
+            Step::Prerender => self.prerender(),
             Step::OnDemand => {
                 let verdict = self.entry.on_demand(self.epochs.advance());
                 let Verdict::Wait { number, render } = verdict else {
@@ -134,6 +136,28 @@ impl World {
                 assert!(!self.model_servable(), "passed although a page may be served");
                 assert!(self.model_opted_out(), "passed although nothing opted out");
             }
+        }
+    }
+
+    fn prerender(&mut self) {
+        let standing = self.standing();
+        match self.entry.on_prerender(self.now, standing, self.epochs.current()) {
+            Verdict::Serve => assert!(self.model_servable(), "taken for there, and a visitor would wait"),
+            Verdict::Wait { render, .. } => {
+                assert!(!self.model_fresh(), "rendered although it is fresh");
+                assert!(
+                    !self.model_servable() || self.model_invalidated_page(),
+                    "rendered because of its age: that is for visitors to begin"
+                );
+                // Whoever prerenders waits, but is no visitor: an older render is no wrong answer to them.
+                if let Some(flight) = render {
+                    assert_eq!(flight.trigger, Trigger::Prerender);
+                    self.begin(flight);
+                }
+                assert!(self.flight.is_some(), "waits for nothing");
+            }
+            Verdict::Pass => assert!(self.model_opted_out(), "passed although nothing opted out"),
+            Verdict::ServeStale { .. } => panic!("nobody is there to be served"),
         }
     }
 
@@ -206,6 +230,12 @@ impl World {
         self.history[since..].contains(&Event::Invalidated(mode))
     }
 
+    fn model_invalidated_page(&self) -> bool {
+        self.model_page().is_some_and(|(since, ..)| {
+            self.model_invalidated(since, Mode::Soft) || self.model_invalidated(since, Mode::Hard)
+        })
+    }
+
     fn model_fresh(&self) -> bool {
         self.model_page().is_some_and(|(since, at, born_stale)| {
             !born_stale
@@ -252,6 +282,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0_u64..15_000).prop_map(Step::Advance),
         1 => (0_u64..1_200_000).prop_map(Step::Advance),
         8 => Just(Step::Request),
+        2 => Just(Step::Prerender),
         1 => Just(Step::OnDemand),
         1 => prop_oneof![Just(Mode::Soft), Just(Mode::Hard)].prop_map(Step::Invalidate),
         5 => (outcome(), 0.0..1.0).prop_map(|(outcome, jitter)| Step::Land(outcome, jitter)),
@@ -347,6 +378,39 @@ fn who_comes_after_a_purge_does_not_join_a_render_from_before_it() {
     let purged = Watermark { hard: Epoch(1), soft: Epoch(0) };
     let verdict = entry.on_request(Timestamp(1), Standing::Missing, purged, Epoch(1));
     assert_eq!(verdict, Verdict::Wait { number: 2, render: None });
+}
+
+#[test]
+fn a_page_is_prerendered_when_a_visitor_would_wait_or_it_was_invalidated_and_never_for_its_age() {
+    let by = Duration::ZERO;
+    for (standing, renders) in [
+        (Standing::Missing, true),
+        (Standing::Expired { why: Why::Age }, true),
+        (Standing::Expired { why: Why::Invalidated }, true),
+        (Standing::Stale { by, why: Why::Invalidated }, true),
+        (Standing::Stale { by, why: Why::Outdated }, true),
+        (Standing::Stale { by, why: Why::Age }, false),
+        (Standing::Stale { by, why: Why::BornStale }, false),
+        (Standing::Fresh { ttl: None }, false),
+    ] {
+        let mut entry = Entry::default();
+        let verdict = entry.on_prerender(Timestamp(0), standing, Epoch(3));
+        let flight = Flight { number: 1, trigger: Trigger::Prerender, began: Epoch(3) };
+        let expected =
+            if renders { Verdict::Wait { number: 1, render: Some(flight) } } else { Verdict::Serve };
+        assert_eq!(verdict, expected, "{standing:?}");
+    }
+}
+
+#[test]
+fn who_prerenders_joins_the_render_that_a_visitor_began_and_the_other_way_round() {
+    let mut entry = Entry::default();
+    request(&mut entry, Timestamp(0), Standing::Missing);
+    let joined = Verdict::Wait { number: 1, render: None };
+    assert_eq!(entry.on_prerender(Timestamp(1), Standing::Missing, Epoch(0)), joined);
+    let mut entry = Entry::default();
+    entry.on_prerender(Timestamp(0), Standing::Missing, Epoch(0));
+    assert_eq!(request(&mut entry, Timestamp(1), Standing::Missing), joined);
 }
 
 #[test]

@@ -52,6 +52,19 @@ fn each_selector_covers_what_it_says() {
 }
 
 #[test]
+fn the_realm_of_a_selector_can_be_read() {
+    for realm in [Realm::Installation, Realm::Namespace("shop".into()), Realm::Route("shop/blog".into())] {
+        for pages in [Pages::All, Pages::Host("a".into()), Pages::Tag("t".into())] {
+            let bytes = selector(realm.clone(), pages).to_bytes();
+            assert_eq!(Realm::of(&bytes), Some(realm.clone()));
+        }
+    }
+    for unknown in [&b""[..], b"r", b"x\0a", b"rshop/blog", b"r\xFF\0a"] {
+        assert_eq!(Realm::of(unknown), None, "{unknown:?}");
+    }
+}
+
+#[test]
 fn nobody_reaches_beyond_their_realm() {
     for (realm, reaches) in [
         (Realm::Installation, true),

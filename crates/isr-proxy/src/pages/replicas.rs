@@ -251,11 +251,13 @@ impl Pages {
                     group.invalidate(*mode, *epoch);
                 }
                 if skips_disk {
+                    self.announce(&invalidation);
                     return None;
                 }
             }
             Reach::Selected(selector) => self.invalidations.note_or_cover_all(selector, *mode, *epoch),
         }
+        self.announce(&invalidation);
         self.disk.as_ref().map(|disk| disk.invalidate(invalidation))
     }
 }
