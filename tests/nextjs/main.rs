@@ -25,6 +25,7 @@ mod tap;
 mod companions;
 mod failure;
 mod generations;
+mod import;
 mod interval;
 mod joining;
 mod on_demand;

@@ -49,6 +49,7 @@ Example:
 
 Exit code: 0 if all answered so in time, 1 if not, 64 for wrong arguments.")]
     Probe(ProbeArgs),
+    Import(Box<crate::import::ImportArgs>),
     #[command(flatten)]
     Anywhere(AnywhereCommand),
 }

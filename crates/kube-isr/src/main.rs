@@ -9,6 +9,7 @@ mod check;
 mod crd;
 mod explain;
 mod files;
+mod import;
 mod operator;
 mod probe;
 mod process;
@@ -73,6 +74,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Proxy(args) => proxy::run(*args),
         Command::Operator(args) => operator::run(*args),
         Command::Purge(args) => purge::run(&args, &mut io::stdout().lock()),
+        Command::Import(args) => import::run(&args, &mut io::stdout().lock()),
         Command::Probe(args) => probe::run(&args, &mut io::stdout().lock()),
         Command::Anywhere(command) => run_anywhere(&command),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
+use isr_cache::{Flight, Trigger};
 use isr_routes::{RenderTarget, Route, Target};
 
 use super::sitemap::{self, Listed, PAGES_MOST, Taken, Urls, absolute};
@@ -108,7 +109,11 @@ async fn fetch(proxy: &Proxy, route: &Route, host: &str, path_and_query: &str) -
         let unasked = |why: &str| format!("cannot be asked for: {why}");
         let address = route.backend.address.as_ref().map_err(|why| unasked(why))?;
         let target = RenderTarget { path_and_query: path_and_query.to_owned(), headers: HeaderMap::new() };
-        let request = origin::request(route, host, &target, proxy.config.public_scheme, None)
+        // What was invalidated may be listed in it.
+        let flight = Flight { number: 0, trigger: Trigger::Prerender, began: proxy.pages.epoch() };
+        let group = proxy.pages.group(&route.group(host, path_and_query));
+        let since = proxy.since(&flight, &group, route);
+        let request = origin::request(route, host, &target, proxy.config.public_scheme, &since, None)
             .ok_or_else(|| unasked("it makes no request"))?;
         let _slot = proxy.slots.acquire_behind(&route.backend.name).await;
         let answer = origin::ask(&proxy.upstream, address, request, &limits);
