@@ -119,8 +119,9 @@ fn looked(waited: Waited) -> Looked {
 fn standing(proxy: &Proxy, request: &interval::Request<'_>, key: &[u8]) -> Standing {
     let stored = proxy.pages.peek(key).filter(|stored| crate::page::belongs(stored, request.route));
     stored.map_or(Standing::Missing, |stored| {
-        let watermark = proxy.pages.covers(&stored.group, request.route);
-        stored.render.standing(proxy.clock.now(), request.policy, watermark)
+        let now = proxy.clock.now();
+        let watermark = proxy.pages.covers(&stored.group, request.route, now);
+        stored.render.standing(now, request.policy, watermark)
     })
 }
 
