@@ -15,7 +15,8 @@ use crate::{Epoch, Gradual, Group, Mode, Timestamp, Watermark};
 /// eight, and a path made of thousands must not cost thousands of lookups.
 pub const PREFIX_DEPTH: usize = 16;
 
-/// Marks that are kept, at most. One takes some 150 bytes; what is older than all stored pages can be swept.
+/// Marks that are kept, at most. One takes some 150 bytes, so that all take 15 MB; a site that purges a new tag every minute has
+/// so many after ten weeks, when hardly a page is left that was rendered before the first.
 pub const MARKS_MOST: usize = 100_000;
 
 /// Whose pages an invalidation may cover.
@@ -65,10 +66,6 @@ pub struct Invalidations {
     /// Those that take effect over a time. There are as many as there are deploys under way.
     gradual: RwLock<Vec<Gradual>>,
 }
-
-/// There are as many marks as there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyMarks;
 
 impl Selector {
     /// As bytes, equal for equal selectors alone. No name in it holds the byte 0.
@@ -120,13 +117,12 @@ fn part(bytes: &mut Vec<u8>, kind: u8, text: &str) {
 impl Invalidations {
     /// Notes an invalidation of everything that began before `epoch` and that the selector, as bytes, covers.
     ///
-    /// # Errors
-    ///
-    /// When there are too many marks; then nothing is changed.
-    pub fn note(&self, selector: &[u8], mode: Mode, epoch: Epoch) -> Result<(), TooManyMarks> {
+    /// Where there is no room for its mark, the oldest of those who have most become one that covers all their pages: what
+    /// was rendered before the last of these is invalidated once more than was asked for, and nothing less.
+    pub fn note(&self, selector: &[u8], mode: Mode, epoch: Epoch) {
         let mut marks = self.write();
         if marks.len() >= MARKS_MOST && !marks.contains_key(selector) {
-            return Err(TooManyMarks);
+            make_room(&mut marks);
         }
         let watermark = marks.entry(selector.into()).or_default();
         let mark = match mode {
@@ -136,17 +132,6 @@ impl Invalidations {
         *mark = epoch.max(*mark);
         // Within the lock: who sees the new version finds the new mark.
         self.version.fetch_add(1, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Notes an invalidation that cannot be refused any more: where there is no room for its mark, everything is covered.
-    pub fn note_or_cover_all(&self, selector: &[u8], mode: Mode, epoch: Epoch) {
-        if self.note(selector, mode, epoch).is_err() {
-            let everything = Selector { realm: Realm::Installation, pages: Pages::All }.to_bytes();
-            // One mark beyond the bound, always the same.
-            self.write().entry(everything.clone()).or_default();
-            let _ = self.note(&everything, mode, epoch);
-        }
     }
 
     /// Notes an invalidation that takes effect over a time.
@@ -264,16 +249,6 @@ impl Invalidations {
         self.read().iter().map(|(selector, watermark)| (selector.clone(), *watermark)).collect()
     }
 
-    /// Forgets these marks, as far as nothing was added to them since.
-    pub fn forget(&self, marks: &[(Box<[u8]>, Watermark)]) {
-        let mut present = self.write();
-        for (selector, watermark) in marks {
-            if present.get(selector) == Some(watermark) {
-                present.remove(selector);
-            }
-        }
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, HashMap<Box<[u8]>, Watermark>> {
         // Every change is one assignment: the table is whole whoever panicked.
         self.marks.read().unwrap_or_else(PoisonError::into_inner)
@@ -282,6 +257,51 @@ impl Invalidations {
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<Box<[u8]>, Watermark>> {
         self.marks.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+type Marks = HashMap<Box<[u8]>, Watermark>;
+
+/// Frees at least an eighth of the room: of everybody who has half of their even share or more, the older half of the marks
+/// becomes one. These have half of all marks or more between them. Where shares would be small, all have one realm.
+fn make_room(marks: &mut Marks) {
+    let mut counts = HashMap::<Box<[u8]>, usize>::new();
+    for selector in marks.keys() {
+        *counts.entry(realm_of(selector).into()).or_default() += 1;
+    }
+    if counts.len() > MARKS_MOST / 8 {
+        let installation =
+            realm_of(&Selector { realm: Realm::Installation, pages: Pages::All }.to_bytes()).into();
+        fold_older_half(marks, &[], installation);
+        return;
+    }
+    let share = MARKS_MOST / counts.len().max(1) / 2;
+    for (realm, _) in counts.into_iter().filter(|(_, count)| *count >= share) {
+        fold_older_half(marks, &realm.clone(), realm);
+    }
+}
+
+/// Makes of the older half of the marks that begin with `prefix` one of all pages of `realm`.
+fn fold_older_half(marks: &mut Marks, prefix: &[u8], realm: Box<[u8]>) {
+    let newest = |watermark: &Watermark| watermark.hard.max(watermark.soft);
+    let mut theirs: Vec<(Epoch, Box<[u8]>)> = marks
+        .iter()
+        .filter(|(selector, _)| selector.starts_with(prefix))
+        .map(|(selector, watermark)| (newest(watermark), selector.clone()))
+        .collect();
+    theirs.sort_unstable();
+    theirs.truncate(theirs.len().div_ceil(2));
+    let gone = theirs.iter().filter_map(|(_, selector)| marks.remove(selector));
+    let covered = gone.fold(Watermark::default(), Watermark::later);
+    let mut all = realm.into_vec();
+    all.push(b'a');
+    let mark = marks.entry(all.into()).or_default();
+    *mark = mark.later(covered);
+}
+
+/// The beginning of a selector that says whose pages it covers.
+fn realm_of(selector: &[u8]) -> &[u8] {
+    let end = selector.iter().position(|&byte| byte == 0).map_or(selector.len(), |end| end + 1);
+    &selector[..end]
 }
 
 /// Where the prefixes of a path end: before each of its first slashes, and at its end.

@@ -56,7 +56,7 @@ pub use fields::RequestFields;
 pub use freshness::{Lifetime, Reuse};
 pub use gradual::{Gradual, Spread};
 pub use group::Group;
-pub use invalidation::{Invalidations, MARKS_MOST, PREFIX_DEPTH, Pages, Realm, Selector, TooManyMarks};
+pub use invalidation::{Invalidations, MARKS_MOST, PREFIX_DEPTH, Pages, Realm, Selector};
 pub use latest::Latest;
 pub use page::{Render, SPREAD_MAX, SPREAD_PARTS, Standing, Why};
 pub use policy::{Interval, NoStore, Policy};

@@ -130,7 +130,7 @@ async fn carry_out(proxy: &Proxy, plan: &Plan) -> Result<(), Problem> {
         certain.push(proxy.pages.invalidate_group(group, *mode, epoch));
     }
     for selector in selectors {
-        certain.push(proxy.pages.invalidate(selector, *mode, epoch).map_err(|_| too_many_marks())?);
+        certain.push(proxy.pages.invalidate(selector, *mode, epoch));
     }
     let errors: Vec<TierError> = join_all(certain).await.into_iter().filter_map(Result::err).collect();
     errors.first().map_or(Ok(()), |error| Err(uncertain(error)))
@@ -232,11 +232,6 @@ fn refused(why: &str) -> Problem {
         "Not Invalidated",
         sentence(&format!("nothing was invalidated: {why}")),
     )
-}
-
-fn too_many_marks() -> Problem {
-    let detail = "More tags, prefixes and hosts have been invalidated than can be kept apart. Invalidate everything instead.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not Invalidated", detail)
 }
 
 fn uncertain(error: &TierError) -> Problem {

@@ -15,8 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use isr_cache::{
     BoxFuture, Epoch, Epochs, Flight, Gradual, Group, Invalidation, Invalidations, Latest, Mode,
-    Pages as Covered, Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, TooManyMarks,
-    Watermark,
+    Pages as Covered, Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, Watermark,
 };
 use isr_routes::Route;
 use isr_store::{
@@ -81,8 +80,7 @@ impl Pages {
                 followed = Arc::new(std::sync::Mutex::new(known));
                 for (selector, watermark) in &recalled.marks {
                     for (mode, epoch) in [(Mode::Hard, watermark.hard), (Mode::Soft, watermark.soft)] {
-                        // The disk holds no more of them than there may be.
-                        let _ = invalidations.note(selector, mode, epoch);
+                        invalidations.note(selector, mode, epoch);
                     }
                 }
                 Box::new(Before {
@@ -272,9 +270,8 @@ impl Pages {
             .routes
             .iter()
             .map(|route| Selector { realm: Realm::Route(route.clone()), pages: Covered::All });
-        let certain: Vec<Certain> = selectors
-            .map(|selector| self.invalidate_in_any_case(&selector, Mode::Soft, gradual.epoch))
-            .collect();
+        let certain: Vec<Certain> =
+            selectors.map(|selector| self.invalidate(&selector, Mode::Soft, gradual.epoch)).collect();
         for certain in certain {
             certain.await?;
         }
@@ -349,23 +346,9 @@ impl Pages {
     }
 
     /// Invalidates what a selector covers, in the same way.
-    pub(crate) fn invalidate(
-        &self,
-        selector: &Selector,
-        mode: Mode,
-        epoch: Epoch,
-    ) -> Result<Certain, TooManyMarks> {
+    pub(crate) fn invalidate(&self, selector: &Selector, mode: Mode, epoch: Epoch) -> Certain {
         let bytes = selector.to_bytes();
-        self.invalidations.note(&bytes, mode, epoch)?;
-        let reach = Reach::Selected(bytes.into());
-        self.latest.note(&reach, epoch);
-        Ok(self.tell(Invalidation { reach, mode, epoch }))
-    }
-
-    /// Invalidates what a selector covers, or everything if there is no room to keep it apart: this one is not refused.
-    pub(crate) fn invalidate_in_any_case(&self, selector: &Selector, mode: Mode, epoch: Epoch) -> Certain {
-        let bytes = selector.to_bytes();
-        self.invalidations.note_or_cover_all(&bytes, mode, epoch);
+        self.invalidations.note(&bytes, mode, epoch);
         let reach = Reach::Selected(bytes.into());
         self.latest.note(&reach, epoch);
         self.tell(Invalidation { reach, mode, epoch })

@@ -339,8 +339,7 @@ async fn carry_out(proxy: &Proxy, purge: &Purge, epoch: Epoch) -> Result<(), Tie
     let pages = &proxy.pages;
     let groups = purge.groups.iter().map(|group| pages.invalidate_group(group, purge.mode, epoch));
     let mut certain: Vec<Certain> = groups.collect();
-    certain
-        .extend(purge.selectors().map(|selector| pages.invalidate_in_any_case(&selector, purge.mode, epoch)));
+    certain.extend(purge.selectors().map(|selector| pages.invalidate(&selector, purge.mode, epoch)));
     join_all(certain).await.into_iter().collect()
 }
 

@@ -235,12 +235,15 @@ impl Tier for Disk {
         group: &'t Arc<Group>,
     ) -> BoxFuture<'t, Result<Option<Arc<StoredResponse>>, TierError>> {
         Box::pin(async move {
-            match self.shared.queue().find(key, group) {
-                Some(Pending::Response(response)) => return Ok(Some(response)),
-                Some(Pending::Nothing(_)) => return Ok(None),
-                None => {}
-            }
-            if self.shared.is_broken.load(Ordering::Relaxed) {
+            let must_empty = {
+                let queue = self.shared.queue();
+                match queue.find(key, group) {
+                    Some(Pending::Response(response)) => return Ok(Some(response)),
+                    Some(Pending::Nothing(_)) => return Ok(None),
+                    None => queue.must_empty,
+                }
+            };
+            if must_empty || self.shared.is_broken.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             // Never closed.

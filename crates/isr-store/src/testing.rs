@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -96,7 +96,13 @@ struct Inner {
     fuse: AtomicU64,
     is_broken: AtomicBool,
     written: AtomicU64,
+    reads: AtomicU64,
+    /// Which error it meets, as the system numbers them.
+    errno: AtomicI32,
 }
+
+/// Errors that disks meet: input and output, no room, read-only.
+pub(crate) const ERRORS: [i32; 3] = [5, 28, 30];
 
 type InMemory = InMemoryBackend;
 
@@ -111,6 +117,17 @@ impl Unreliable {
     /// How many bytes it was told to write.
     pub(crate) fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// How many times something was read from it.
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// Every operation fails after so many, with this error.
+    pub(crate) fn fail_with(&self, errno: i32, operations: u64) {
+        self.0.errno.store(errno, Ordering::Relaxed);
+        self.fail_after(operations);
     }
 
     /// Every operation fails after so many.
@@ -165,7 +182,10 @@ impl Unreliable {
         });
         if left == Ok(0) {
             inner.is_broken.store(true, Ordering::Relaxed);
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "no room"));
+            return Err(match inner.errno.load(Ordering::Relaxed) {
+                0 => io::Error::new(io::ErrorKind::StorageFull, "no room"),
+                errno => io::Error::from_raw_os_error(errno),
+            });
         }
         Ok(Arc::clone(&inner.live.lock().expect("the disk")))
     }
@@ -185,6 +205,7 @@ impl StorageBackend for Unreliable {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
         self.step()?.read(offset, out)
     }
 

@@ -9,7 +9,7 @@ fn selector(realm: Realm, pages: Pages) -> Selector {
 
 fn hard(invalidations: &Invalidations, realm: Realm, pages: Pages, epoch: u64) {
     let bytes = selector(realm, pages).to_bytes();
-    invalidations.note(&bytes, Mode::Hard, Epoch(epoch)).expect("there is room");
+    invalidations.note(&bytes, Mode::Hard, Epoch(epoch));
 }
 
 fn hard_mark(invalidations: &Invalidations, group: &Group) -> u64 {
@@ -105,18 +105,70 @@ fn a_group_with_too_many_tags_is_covered_by_any() {
     assert_eq!(hard_mark(&invalidations, &group), 2);
 }
 
+fn tag(name: &dyn ToString) -> Pages {
+    Pages::Tag(name.to_string().into())
+}
+
 #[test]
-fn marks_are_bounded_and_a_known_selector_always_fits() {
+fn marks_are_bounded_over_the_years_and_nothing_is_covered_by_less() {
     let invalidations = Invalidations::default();
-    for tag in 0..MARKS_MOST {
-        hard(&invalidations, Realm::Installation, Pages::Tag(tag.to_string().into()), 1);
+    let (busy, quiet) = (Realm::Route("shop/blog".into()), Realm::Route("rival/blog".into()));
+    let tagged = |name: &dyn ToString| {
+        let group = group("a/x");
+        group.tag(&[name.to_string().into()]);
+        group
+    };
+    hard(&invalidations, quiet.clone(), tag(&"quiet"), 1);
+    let purges = 2 * MARKS_MOST as u64;
+    for purge in 2..purges {
+        hard(&invalidations, busy.clone(), tag(&purge), purge);
+        assert!(invalidations.len() <= MARKS_MOST, "{} marks", invalidations.len());
     }
-    let one_more = selector(Realm::Installation, Pages::Tag("one more".into())).to_bytes();
-    assert_eq!(invalidations.note(&one_more, Mode::Hard, Epoch(2)), Err(TooManyMarks));
-    hard(&invalidations, Realm::Installation, Pages::Tag("7".into()), 3);
-    let old: Vec<_> = invalidations.marks().into_iter().filter(|(_, mark)| mark.hard == Epoch(1)).collect();
-    invalidations.forget(&old);
-    assert_eq!(invalidations.len(), 1, "what was added to since is not forgotten");
+    for purge in (2..purges).step_by(997) {
+        assert!(hard_mark(&invalidations, &tagged(&purge)) >= purge, "the purge of {purge} is still known");
+    }
+    let latest = purges - 1;
+    assert!(
+        hard_mark(&invalidations, &group("a/y")) < latest - 1000,
+        "what was rendered lately is not reached"
+    );
+    let other = |group: &Group| invalidations.watermark(group, "rival/blog", &[], Timestamp(0)).hard.0;
+    assert_eq!(other(&tagged(&"quiet")), 1);
+    assert_eq!(other(&group("b/x")), 0, "who purges little pays nothing for who purges much");
+}
+
+#[test]
+fn marks_of_very_many_routes_are_bounded_too() {
+    let invalidations = Invalidations::default();
+    let routes = MARKS_MOST as u64 * 5 / 4;
+    for number in 1..=routes {
+        hard(&invalidations, Realm::Route(format!("shop/{number}").into()), tag(&"t"), number);
+        assert!(invalidations.len() <= MARKS_MOST, "{} marks", invalidations.len());
+    }
+    for number in (1..=routes).step_by(1999) {
+        let group = group("a/x");
+        group.tag(&["t".into()]);
+        assert!(
+            invalidations.watermark(&group, &format!("shop/{number}"), &[], Timestamp(0)).hard.0 >= number
+        );
+    }
+}
+
+#[test]
+fn an_invalidation_of_a_tag_touches_no_page_and_a_page_only_when_it_is_asked_for() {
+    let invalidations = Invalidations::default();
+    let members: Vec<Group> = (0..10_000).map(|page| group(&format!("a/{page}"))).collect();
+    for member in &members {
+        member.tag(&["t".into()]);
+    }
+    hard(&invalidations, Realm::Installation, tag(&"t"), 1);
+    assert_eq!(invalidations.len(), 1, "one mark for all of them");
+    assert!(members.iter().all(|member| member.watermark() == Watermark::default()), "nobody was touched");
+    assert_eq!(hard_mark(&invalidations, &members[7]), 1, "who is asked for knows of it");
+    let touched = members.iter().filter(|member| member.watermark().hard == Epoch(1)).count();
+    assert_eq!(touched, 1, "and nobody else");
+    let version = invalidations.version.load(Ordering::Relaxed);
+    assert!(members[7].is_checked(version, Timestamp(0)), "from now on it compares one number");
 }
 
 /// Something that happens to the pages of three routes.
@@ -163,7 +215,7 @@ proptest! {
                 Event::Soft { route } => {
                     epoch += 1;
                     let bytes = selector(Realm::Route(names(route).into()), Pages::All).to_bytes();
-                    invalidations.note(&bytes, Mode::Soft, Epoch(epoch)).expect("there is room");
+                    invalidations.note(&bytes, Mode::Soft, Epoch(epoch));
                     model.push((route, epoch, Spread { begins: now, over: std::time::Duration::ZERO }));
                 }
                 Event::Gradual { routes, over } => {
@@ -177,7 +229,7 @@ proptest! {
                 Event::Settle => {
                     for (route, epoch, _) in model.iter().filter(|(_, _, spread)| spread.ends() <= now) {
                         let bytes = selector(Realm::Route(names(*route).into()), Pages::All).to_bytes();
-                        invalidations.note(&bytes, Mode::Soft, Epoch(*epoch)).expect("there is room");
+                        invalidations.note(&bytes, Mode::Soft, Epoch(*epoch));
                     }
                     for (_, epoch, _) in model.iter().filter(|(_, _, spread)| spread.ends() <= now) {
                         invalidations.end(Epoch(*epoch));

@@ -255,7 +255,7 @@ impl Pages {
                     return None;
                 }
             }
-            Reach::Selected(selector) => self.invalidations.note_or_cover_all(selector, *mode, *epoch),
+            Reach::Selected(selector) => self.invalidations.note(selector, *mode, *epoch),
         }
         self.announce(&invalidation);
         self.disk.as_ref().map(|disk| disk.invalidate(invalidation))

@@ -190,7 +190,7 @@ pub(super) struct Batch {
     transaction: WriteTransaction,
     next: u64,
     weight: u64,
-    marks: u64,
+    pub(super) marks: u64,
     /// Records that went for others.
     pub(super) evictions: u64,
 }
@@ -285,6 +285,17 @@ impl Batch {
         let mark = before.unwrap_or_default().later(mark);
         marks.insert(selector, &encode_mark(selector, mark))?;
         self.marks += u64::from(before.is_none());
+        Ok(())
+    }
+
+    /// Puts these marks in the place of all that there are.
+    pub(super) fn replace_marks(&mut self, marks: &[(Box<[u8]>, Watermark)]) -> Result<(), Failure> {
+        self.transaction.delete_table(MARKS)?;
+        let mut table = self.transaction.open_table(MARKS)?;
+        for (selector, mark) in marks {
+            table.insert(&**selector, &encode_mark(selector, *mark))?;
+        }
+        self.marks = marks.len() as u64;
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use isr_cache::{Mode, Pages, Reach, Realm, Selector};
 
 use super::*;
-use crate::contract::{found, fresh, group, invalidation, keeps};
-use crate::testing::{Simple, Unreliable, page};
+use crate::contract::{found, fresh, group, invalidation, keeps, settled};
+use crate::testing::{ERRORS, Simple, Unreliable, page};
 
 const ROOM: u64 = 64 << 20;
 
@@ -70,6 +70,66 @@ async fn invalidations_of_many_groups_are_recalled() {
     tier.close();
     let mark = Watermark { hard: Epoch(7), soft: Epoch(3) };
     assert_eq!(open(&disk, ROOM).1.marks, vec![(selector, mark)]);
+}
+
+#[tokio::test]
+async fn marks_in_the_file_stay_as_many_as_the_memory_keeps() {
+    let disk = Unreliable::sound();
+    let (tier, _, front) = open(&disk, ROOM);
+    let everything = Selector { realm: Realm::Installation, pages: Pages::All }.to_bytes();
+    for epoch in 1..100_u64 {
+        let mark = Watermark { hard: Epoch(epoch), ..Watermark::default() };
+        // What a memory keeps that has room for one mark.
+        *front.marks.lock().expect("the marks") = vec![(everything.clone(), mark)];
+        let selector = Selector { realm: Realm::Installation, pages: Pages::Tag(epoch.to_string().into()) };
+        let reach = Reach::Selected(selector.to_bytes().into());
+        tier.invalidate(Invalidation { reach, mode: Mode::Hard, epoch: Epoch(epoch) })
+            .await
+            .expect("it works");
+    }
+    tier.close();
+    let marks = open(&disk, ROOM).1.marks;
+    assert!(marks.len() <= 9, "{} marks", marks.len());
+    let covered = marks.iter().map(|(_, mark)| mark.hard).max();
+    assert_eq!(covered, Some(Epoch(99)), "and nothing is covered by less");
+}
+
+#[tokio::test]
+async fn a_tag_of_many_pages_is_written_as_one_mark() {
+    let mut costs = Vec::new();
+    for members in [10_u32, 1_000] {
+        let disk = Unreliable::sound();
+        let (tier, ..) = open(&disk, ROOM);
+        for number in 0..members {
+            tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), "tagged", 1));
+        }
+        settled(&tier).await;
+        let before = disk.written();
+        let selector = Selector { realm: Realm::Installation, pages: Pages::Tag("a-tag".into()) };
+        let reach = Reach::Selected(selector.to_bytes().into());
+        tier.invalidate(Invalidation { reach, mode: Mode::Hard, epoch: Epoch(2) }).await.expect("it works");
+        costs.push(disk.written() - before);
+    }
+    assert!(costs[1] < costs[0] * 3, "bytes written for 10 and for 1,000 members: {costs:?}");
+}
+
+#[tokio::test]
+async fn a_start_reads_a_small_part_of_the_pages_and_serves() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, 1 << 30);
+    let pages = 4_000_u32;
+    for number in 0..pages {
+        tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), "a page", 1));
+    }
+    settled(&tier).await;
+    // As it is found by who starts after a crash.
+    let crashed = disk.crash(|| true);
+    let (tier, ..) = open(&crashed, 1 << 30);
+    let reads = crashed.reads();
+    // A head and two bodies each would be three. Five for twenty pages are 250,000 for a million: a second of any disk's time.
+    assert!(reads < u64::from(pages / 4), "{reads} reads at the start with {pages} pages");
+    assert_eq!(found(&tier, "a/7", &7_u32.to_le_bytes()).await, fresh("a page"), "it serves at once");
+    assert_eq!(tier.usage().entries, u64::from(pages));
 }
 
 #[tokio::test]
@@ -266,11 +326,12 @@ async fn after_a_crash_nothing_is_older_than_an_invalidation_that_was_certain() 
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_and_is_mended_lies_to_nobody() {
-    for seed in 0..40 {
+async fn a_disk_that_fails_at_any_operation_and_is_mended_lies_to_nobody() {
+    // At operations all over the history, with each error of a disk in turn.
+    for seed in 0..60 {
         let disk = Unreliable::sound();
         let (tier, _, front) = open(&disk, ROOM);
-        disk.fail_after(fastrand::Rng::with_seed(seed).u64(..300));
+        disk.fail_with(ERRORS[usize::try_from(seed % 3).expect("small")], 5 * seed);
         let model = history(&disk, &tier, &front, seed, 60).await;
         let was_broken = disk.is_broken();
         obeys(&tier, &model, "while it is broken").await;

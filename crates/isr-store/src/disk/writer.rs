@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isr_cache::{Invalidation, Mode, Reach, TierError, Watermark};
+use isr_cache::{Invalidation, MARKS_MOST, Mode, Reach, TierError, Watermark};
 use redb::Database;
 
 use super::Shared;
@@ -14,6 +14,9 @@ use super::tables::{self, Batch, Failure};
 /// Changes in one transaction, at most: what waits for its end waits for no more than these. In tests so few that what
 /// belongs together comes apart.
 const BATCH_MOST: usize = if cfg!(test) { 2 } else { 256 };
+
+/// Marks in the file, at most; in tests so few that there soon are more.
+const MARKS_IN_FILE: u64 = if cfg!(test) { 8 } else { MARKS_MOST as u64 };
 
 /// The first pause after a failure, doubled with each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
@@ -120,6 +123,10 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
                 Reach::Selected(selector) => batch.mark(selector, *mode, *epoch)?,
             },
         }
+    }
+    if batch.marks > MARKS_IN_FILE {
+        // The memory has made fewer of them that cover the same.
+        batch.replace_marks(&shared.front.marks())?;
     }
     batch.evict(shared.capacity, &|key| shared.front.is_in_use(key))?;
     let evictions = batch.evictions;
