@@ -219,7 +219,7 @@ async fn a_failing_application_is_left_alone_until_it_is_well() {
     origin.answer(|request| Answer::page(format!("well {}", request.target)));
     proxy.get("/7").await.is(200, "MISS", "well /7", "visitors are not held up by it");
     // 30 s after the failure at most.
-    eventually("all pages are there", Duration::from_secs(60), async || {
+    eventually("all pages are there", Duration::from_mins(1), async || {
         (progress(&proxy, "pages").await["state"] == "done").then_some(())
     })
     .await;
@@ -265,7 +265,7 @@ async fn another_table_begins_adds_and_ends_it() {
 }
 
 fn urlset(urls: &[&str]) -> Vec<u8> {
-    let urls: String = urls.iter().map(|url| format!("<url><loc>{url}</loc></url>")).collect();
+    let urls = urls.iter().map(|url| format!("<url><loc>{url}</loc></url>")).collect::<Vec<_>>().concat();
     format!("<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">{urls}</urlset>").into_bytes()
 }
 

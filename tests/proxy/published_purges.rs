@@ -167,7 +167,8 @@ fn early_and_late(count: usize) -> [Vec<String>; 2] {
 fn half_over(uid: &str) -> Purge {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the time");
     let day = Duration::from_hours(24);
-    let begins = Timestamp(u64::try_from((since_epoch - 50 * day).as_millis()).expect("the time"));
+    let begins =
+        Timestamp(u64::try_from(since_epoch.saturating_sub(50 * day).as_millis()).expect("the time"));
     let routes = ["shop/page".into()];
     let purge = Purge::after_rollout("shop/web", 1, &routes, begins.0, 100 * day);
     Purge { uid: uid.to_owned(), ..purge }

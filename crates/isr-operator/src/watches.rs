@@ -92,10 +92,10 @@ fn all(context: &Context) -> Vec<(Kind, Watched)> {
 /// Begins to watch the pods behind all Services that routes may name; gives the number of watches.
 pub(crate) fn begin_backends(context: &Context, world: &Arc<World>, tasks: &mut JoinSet<()>) -> usize {
     let namespaces = &context.config.watch_namespaces;
-    let watches: Vec<Option<String>> =
+    let places: Vec<Option<String>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().cloned().map(Some).collect() };
-    let count = watches.len();
-    for namespace in watches {
+    let count = places.len();
+    for namespace in places {
         let watched = Watched { resource: "endpointslices", namespace };
         Begin { context, world, tasks }.namespaced::<BackendSlice>(watched, "");
     }

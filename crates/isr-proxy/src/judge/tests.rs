@@ -182,6 +182,6 @@ fn data_of_another_build_is_not_stored_as_absent() {
     assert_eq!(judged(&next, data, 404, &html), (Outcome::Unstorable, "other-build".into()));
     assert_eq!(judged(&next, data, 404, &[]).0, Outcome::Rendered, "data of a page that is not there");
     assert_eq!(judged(&next, "/blog/1", 404, &html).0, Outcome::Rendered, "the page that is not there");
-    let nuxt = route("  framework: Nuxt\n");
-    assert_eq!(judged(&nuxt, "/blog/1/_payload.json", 404, &html).0, Outcome::Rendered, "no build in it");
+    let other = route("  framework: Nuxt\n");
+    assert_eq!(judged(&other, "/blog/1/_payload.json", 404, &html).0, Outcome::Rendered, "no build in it");
 }
