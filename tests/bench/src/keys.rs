@@ -242,9 +242,9 @@ impl Policy for S3Fifo {
         self.evict();
         self.pages[page as usize] = (Place::Stored, 0);
         if known {
-            self.main.push_back(page)
+            self.main.push_back(page);
         } else {
-            self.small.push_back(page)
+            self.small.push_back(page);
         }
         false
     }

@@ -23,8 +23,8 @@ impl Cores {
     /// Two cores of those that this process may use, after moving itself to the second.
     pub(crate) fn take() -> Result<Self> {
         let status = fs::read_to_string("/proc/self/status")?;
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        let mut allowed = list.unwrap_or_default().trim().split(',').flat_map(|part| {
+        let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let mut allowed = cores.unwrap_or_default().trim().split(',').flat_map(|part| {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             first.parse().unwrap_or(0)..=last.parse().unwrap_or(0)
         });
@@ -86,6 +86,11 @@ fn stat(process: u32) -> Option<Vec<u64>> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(')')?;
     Some(fields.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+/// The time between two readings; none if a process that ended has taken its own with it.
+pub(crate) fn spent(before: Duration, after: Duration) -> Duration {
+    after.saturating_sub(before)
 }
 
 /// User and system time of a process, of all that come from it, and of those of them that have ended.

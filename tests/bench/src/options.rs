@@ -49,7 +49,7 @@ impl Options {
                 "--musl" => musl = Some(value()?.into()),
                 "--rows" => rows = list(&value()?),
                 "--servers" => {
-                    servers = list(&value()?).iter().map(|name| kind(name)).collect::<Result<_>>()?
+                    servers = list(&value()?).iter().map(|name| kind(name)).collect::<Result<_>>()?;
                 }
                 "--rounds" => rounds = Some(value()?.parse().context("--rounds is a number")?),
                 "--quick" => quick = true,

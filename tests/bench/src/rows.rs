@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::load::{Protocol, Target};
+use crate::machine::spent;
 use crate::options::Options;
 use crate::origin::Origin;
 use crate::results::{Cell, Row, Values};
@@ -21,6 +22,9 @@ mod misses;
 mod passing;
 mod stale;
 
+/// One round of a row with one server.
+type Measure = dyn Fn(&mut Bench, Kind) -> Result<Outcome>;
+
 /// A kind of work.
 pub(crate) struct Work {
     /// The name for `ROWS=`.
@@ -28,7 +32,7 @@ pub(crate) struct Work {
     /// What is asked, in a few words.
     pub(crate) title: &'static str,
     /// One round with one server.
-    measure: Box<dyn Fn(&mut Bench, Kind) -> Result<Outcome>>,
+    measure: Box<Measure>,
     /// Whether one round tells all: memory does not depend on what else the machine does.
     once: bool,
 }
@@ -110,7 +114,7 @@ impl Bench {
         for _ in 0..SETTLES_WITHIN {
             std::thread::sleep(SETTLE);
             let now = server.cpu();
-            if now - last <= SETTLE / 20 {
+            if spent(last, now) <= SETTLE / 20 {
                 break;
             }
             last = now;

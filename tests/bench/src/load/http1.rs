@@ -35,21 +35,20 @@ impl Http1 {
         answered: &mut dyn FnMut(Instant),
     ) -> Result<()> {
         while !bytes.is_empty() {
-            let (status, length, rest) = match self.body {
-                Some(body) => body,
-                None => {
-                    let before = self.head.len();
-                    self.head.extend_from_slice(bytes);
-                    let from = before.saturating_sub(3);
-                    let Some(end) = memchr::memmem::find(&self.head[from..], b"\r\n\r\n") else {
-                        return Ok(());
-                    };
-                    let end = from + end + 4;
-                    let (status, length) = parse(&self.head[..end])?;
-                    bytes = &bytes[end - before..];
-                    self.head.clear();
-                    (status, length, length)
-                }
+            let (status, length, rest) = if let Some(body) = self.body {
+                body
+            } else {
+                let before = self.head.len();
+                self.head.extend_from_slice(bytes);
+                let from = before.saturating_sub(3);
+                let Some(end) = memchr::memmem::find(&self.head[from..], b"\r\n\r\n") else {
+                    return Ok(());
+                };
+                let end = from + end + 4;
+                let (status, length) = parse(&self.head[..end])?;
+                bytes = &bytes[end - before..];
+                self.head.clear();
+                (status, length, length)
             };
             let taken = rest.min(bytes.len() as u64);
             bytes = &bytes[usize::try_from(taken)?..];

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 
 use super::{Bench, HTTP1, Outcome, Spoken, Work};
 use crate::load::{Answered, Ask, Load, Pace, Protocol, Target, reachable};
-use crate::machine;
+use crate::machine::{self, spent};
 use crate::results::{Metric, Values};
 use crate::servers::{self, Kind, Server};
 
@@ -61,7 +61,7 @@ fn revalidating(bench: &mut Bench, kind: Kind) -> Result<Outcome> {
     let answered = busy.run(pace, window);
     bench.origin.delay(Duration::ZERO);
     let answered = answered?;
-    let cpu = bench.server(kind)?.cpu() - before;
+    let cpu = spent(before, bench.server(kind)?.cpu());
     let mut values = compare(&quiet, &answered);
     values.insert(Metric::Cpu, answered.each(cpu));
     values.insert(Metric::Renders, super::float(bench.origin.renders() - renders));

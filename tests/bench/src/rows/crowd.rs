@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{Bench, Outcome, Spoken, Work};
 use crate::load::{Ask, Load, Pace};
+use crate::machine::spent;
 use crate::results::{Metric, Values};
 use crate::servers::Kind;
 
@@ -34,7 +35,7 @@ fn measure(bench: &mut Bench, kind: Kind) -> Result<Outcome> {
     let answered = load.run_while(Pace::Closed, |sent| sent < VISITORS);
     bench.origin.delay(Duration::ZERO);
     let answered = answered?;
-    let cpu = bench.server(kind)?.cpu() - before;
+    let cpu = spent(before, bench.server(kind)?.cpu());
     Ok(Outcome::Measured(Values::from([
         (Metric::Renders, super::float(bench.origin.renders() - renders)),
         (Metric::Cpu, answered.each(cpu)),

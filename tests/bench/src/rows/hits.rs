@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Bench, Outcome, Spoken, Work};
 use crate::load::{Ask, Captured, Load, Pace, Target, capture};
+use crate::machine::spent;
 use crate::results::{Metric, Values};
 use crate::servers::{Kind, Server};
 
@@ -154,7 +155,7 @@ fn many(target: &Target) -> Result<(Vec<Ask>, Captured)> {
 fn both_loops(server: &Server, mut load: Load, window: Duration) -> Result<Values> {
     let before = server.cpu();
     let closed = load.run(Pace::Closed, window)?;
-    let cpu = server.cpu() - before;
+    let cpu = spent(before, server.cpu());
     let open = load.run(Pace::Open { per_second: closed.per_second() * OPEN_LOAD }, window)?;
     Ok(Values::from([
         (Metric::Cpu, closed.each(cpu)),

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{Bench, Outcome, Spoken, Work};
 use crate::load::{Ask, Load};
+use crate::machine::spent;
 use crate::results::{Metric, Values};
 use crate::servers::Kind;
 
@@ -33,7 +34,7 @@ fn measure(bench: &mut Bench, kind: Kind, size: usize) -> Result<Outcome> {
     let before = bench.server(kind)?.cpu();
     let answered = load.once()?;
     // What is left to do for these pages (writing them to disk, compressing them) counts as well.
-    let cpu = bench.settled(kind)? - before;
+    let cpu = spent(before, bench.settled(kind)?);
     Ok(Outcome::Measured(Values::from([
         (Metric::Cpu, answered.each(cpu)),
         (Metric::Rate, answered.per_second()),

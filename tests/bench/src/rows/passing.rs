@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{Bench, Outcome, Spoken, Work};
 use crate::load::HOST;
+use crate::machine::spent;
 use crate::results::{Metric, Values};
 use crate::servers::Kind;
 
@@ -47,7 +48,7 @@ fn measure(bench: &mut Bench, kind: Kind, way: Way) -> Result<Outcome> {
         Way::Up => upload(&mut stream, bytes)?,
     }
     let elapsed = begun.elapsed().as_secs_f64();
-    let cpu = (bench.server(kind)?.cpu() - before).as_secs_f64();
+    let cpu = spent(before, bench.server(kind)?.cpu()).as_secs_f64();
     let part = super::float(bytes) / super::float(GIB);
     Ok(Outcome::Measured(Values::from([
         (Metric::CpuPerGib, cpu / part),
