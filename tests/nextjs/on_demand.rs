@@ -88,9 +88,9 @@ async fn the_quickstarts_api_route_ends_in_a_new_page_at_the_proxy() {
         assert!(done.text().contains("\"revalidated\":true"), "{}: {:?}", router.name, done.text());
         assert_eq!(done.cache(), "BYPASS", "{}: an API route is no page", router.name);
         let is_new = |page: &Response| generation(page).version == version;
-        let page = site.proxy.visit_until(&path, "the page is new", is_new).await;
-        assert_eq!(page.cache(), "MISS", "{}: {path}: rendered for who comes first", router.name);
-        assert_eq!(site.get(&path).await.cache(), "HIT", "{}: for everybody", router.name);
+        // Who comes while the app router still tells kube-isr, after it has answered, may not be the last who waits for a render.
+        let is_new_and_stored = |page: &Response| is_new(page) && page.cache() == "HIT";
+        site.proxy.visit_until(&path, "the page is new, and stored for everybody", is_new_and_stored).await;
         let other = site.get(list).await;
         assert_eq!(other.cache(), "HIT", "{}: {list} was not named", router.name);
         assert!(generation(&other).version < version, "{}: {list} was not named", router.name);
