@@ -353,20 +353,15 @@ fn check(folder: &str) -> (bool, String) {
 
 #[test]
 fn the_examples_are_good() {
-    let (good, said) = check("examples/manifests/origin");
-    assert!(good && said.contains("5 routes in force, 0 errors, 0 warnings"), "{said}");
-    for framework in ["sveltekit", "nuxt"] {
-        let (good, said) = check(&format!("examples/{framework}/manifests"));
-        assert!(good && said.contains("2 routes in force, 0 errors, 0 warnings"), "{said}");
+    for (folder, routes) in
+        [("manifests/origin", 5), ("sveltekit/manifests", 2), ("nuxt/manifests", 2), ("nextjs/manifests", 4)]
+    {
+        let (good, said) = check(&format!("examples/{folder}"));
+        assert!(
+            good && said.contains(&format!("{routes} routes in force, 0 errors, 0 warnings")),
+            "{folder}: {said}"
+        );
     }
-    // Next.js makes its own secret when it is built; `examples/run` adds it.
-    let (_, said) = check("examples/nextjs/manifests");
-    assert!(said.contains("4 routes in force"), "{said}");
-    let errors = said.lines().filter(|line| line.contains(": error: "));
-    assert!(
-        errors.clone().count() == 4 && errors.clone().all(|line| line.contains("nextjs-preview")),
-        "{said}"
-    );
 }
 
 #[test]
