@@ -115,33 +115,27 @@ impl Proxy {
     }
 }
 
-/// Whether the proxy no longer accepts connections, for a task that asks at every step. Waiting among all the others is
-/// done once; what is asked at each step is a number.
+/// Whether the proxy no longer accepts connections, for a task that asks at every step.
 pub(crate) struct Closing {
-    news: watch::Receiver<Draining>,
     begins: Pin<Box<dyn Future<Output = ()> + Send>>,
-    is_waiting: bool,
     has_begun: bool,
 }
 
 impl Closing {
     pub(crate) fn of(proxy: &Proxy) -> Self {
-        let (news, mut draining) = (proxy.draining.subscribe(), proxy.draining.subscribe());
+        let mut draining = proxy.draining.subscribe();
         let begins = Box::pin(async move {
             // An error is the end of the proxy itself.
             let _ = draining.wait_for(|state| *state >= Draining::Closing).await;
         });
-        Self { news, begins, is_waiting: false, has_begun: false }
+        Self { begins, has_begun: false }
     }
 
     /// Whether it has; if not, the task is woken when it does. All calls come from one task.
     pub(crate) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
-        let is_news = self.news.has_changed().unwrap_or(true);
-        if !self.has_begun && (!self.is_waiting || is_news) {
-            self.news.mark_unchanged();
-            self.is_waiting = true;
-            self.has_begun = self.begins.as_mut().poll(context).is_ready();
-        }
+        // Asked each time: the channel wakes this task a moment after its value has changed, so that whoever looks at the
+        // value first and waits again only if it is new may sleep through the next change.
+        self.has_begun = self.has_begun || self.begins.as_mut().poll(context).is_ready();
         self.has_begun
     }
 }
