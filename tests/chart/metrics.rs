@@ -73,7 +73,10 @@ async fn alerts_and_dashboard_name_metrics_that_exist() {
     let mut rules: Value =
         serde_saphyr::from_str(&read("charts/kube-isr/rbac/operator-namespace.yaml")).expect("rules");
     let rules = rules["rules"].as_array_mut().expect("rules");
-    rules.retain(|rule| rule["resourceNames"] != json!(["kube-isr-routes"]));
+    rules.retain(|rule| {
+        let names = rule["resourceNames"].as_array();
+        !names.is_some_and(|names| names.contains(&json!("kube-isr-routes")))
+    });
     cluster.plane.apply(&[json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules,
         "metadata": { "name": "kube-isr-operator", "namespace": SYSTEM } })]);

@@ -15,6 +15,7 @@ use isr_routes::{RenderTarget, Route};
 use crate::body::{IdleLimit, Resumed};
 use crate::config::{Limits, Scheme};
 use crate::fields::add_via;
+use crate::page::compact_body;
 use crate::upstream::{OriginError, Upstream, innermost};
 
 /// Asked for in every render: servers that negotiate give the page, and nobody's preference is anybody's page.
@@ -110,7 +111,7 @@ pub(crate) async fn ask(
             return Ok(Answer::TooLong { status: head.status, headers: head.headers, body });
         }
     }
-    let body = read.freeze();
+    let body = compact_body(read);
     Ok(Answer::Whole { status: head.status, headers: head.headers, version: head.version, body, framed })
 }
 

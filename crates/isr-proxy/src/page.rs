@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{
     self, ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
     HeaderValue, LAST_MODIFIED, PRAGMA, SET_COOKIE, VARY,
@@ -123,7 +123,33 @@ pub(crate) fn fields(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
             }
         }
     }
+    compact(&mut fields);
     fields.into_boxed_slice()
+}
+
+/// Copies the values into one piece of memory. As they come from a connection they are parts of the buffer that it reads into,
+/// and each page would keep a whole one.
+fn compact(fields: &mut [(HeaderName, HeaderValue)]) {
+    let mut values = Vec::with_capacity(fields.iter().map(|(_, value)| value.len()).sum());
+    for (_, value) in &*fields {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let values = Bytes::from(values);
+    let mut at = 0;
+    for (_, value) in fields {
+        let end = at + value.len();
+        // The bytes of a value make a value.
+        if let Ok(mut copy) = HeaderValue::from_maybe_shared(values.slice(at..end)) {
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
+        at = end;
+    }
+}
+
+/// A body in no more memory than it needs: one that came in pieces was read into a buffer that grows by doubling.
+pub(crate) fn compact_body(read: BytesMut) -> Bytes {
+    if read.capacity() > read.len() + read.len() / 8 { Bytes::copy_from_slice(&read) } else { read.freeze() }
 }
 
 /// A strong entity tag (RFC 9110 §8.8.3): the same content in the same coding gets the same tag from every replica, so
@@ -166,4 +192,33 @@ pub(crate) fn http_date(time: Timestamp) -> HeaderValue {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.as_secs());
     HeaderValue::from_maybe_shared(Bytes::from(httpdate::fmt_http_date(time)))
         .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_page_keeps_nothing_of_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(b"text/html no-cache".repeat(1000));
+        let mut headers = HeaderMap::new();
+        for (name, range) in [(header::CONTENT_TYPE, 0..9), (CACHE_CONTROL, 10..18)] {
+            headers.insert(name, HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap());
+        }
+        let kept = fields(headers);
+        assert_eq!(kept[0], (header::CONTENT_TYPE, HeaderValue::from_static("text/html")));
+        assert_eq!(kept[1], (CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        assert!(buffer.is_unique(), "the buffer can go");
+    }
+
+    #[test]
+    fn a_body_takes_no_more_than_it_needs() {
+        let mut read = BytesMut::with_capacity(64 << 10);
+        read.extend_from_slice(b"a short page");
+        let room = read.as_ptr();
+        let body = compact_body(read);
+        assert_eq!(&body[..], b"a short page");
+        assert_ne!(body.as_ptr(), room, "it was copied out of its room");
+        assert_eq!(&compact_body(BytesMut::from(&body[..]))[..], b"a short page");
+    }
 }

@@ -9,6 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::{Body, BoxError};
+use crate::page::compact_body;
 use crate::state::Proxy;
 
 /// Bytes that may be held at once by bodies that are not whole yet, as a part of the memory for stored pages: one in
@@ -55,7 +56,7 @@ impl Reading {
     }
 
     pub(super) fn into_bytes(self) -> Bytes {
-        self.read.freeze()
+        compact_body(self.read)
     }
 }
 
