@@ -16,8 +16,8 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 pub const SYSTEM: &str = "kube-isr-system";
 
 /// The namespaces of the tests' applications, whose `HTTPRoute`s may lead to the proxies.
-const NAMESPACES: [&str; 8] =
-    ["shop", "steady", "upgraded", "changing", "rotating", "owner", "rival", "purged"];
+const NAMESPACES: [&str; 9] =
+    ["shop", "steady", "upgraded", "removed", "changing", "rotating", "owner", "rival", "purged"];
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What a person does first: install, apply, look, purge.
 
 use crate::cluster::{
-    SYSTEM, answered, apply_example, ask, delete_example, helm, installed, kubectl, proxies,
+    SYSTEM, answered, apply_example, ask, delete_example, helm, installed, kubectl, proxies, proxy_pods,
 };
 use crate::support::{Response, get, head};
 
@@ -60,5 +60,24 @@ async fn e2e_from_nothing_to_a_purge_through_a_real_ingress() {
     assert_ne!(after, before.text(), "the page was rendered anew");
     for _ in 0..REQUESTS {
         assert_eq!(ask(&post).await.text(), after, "every proxy has the new page");
+    }
+
+    // From outside the cluster, by the token that the route names: the API server leads to each proxy.
+    let purge = ["isr", "purge", "isrroute/blog-post", "--namespace", "shop"];
+    let said = kubectl(&[&purge[..], &["--path", "/blog-posts/1", "--hard"]].concat());
+    let mut pods: Vec<String> = proxy_pods().into_iter().map(|(pod, _)| pod).collect();
+    pods.sort_unstable();
+    assert_eq!(said.lines().count(), pods.len(), "{said}");
+    for pod in &pods {
+        let line = said.lines().find(|line| line.starts_with(&format!("{pod} (")));
+        assert!(
+            line.is_some_and(|line| line.ends_with(":9090) done: hard, 1 page, 0 marks, of shop/blog-post")),
+            "{said}"
+        );
+    }
+    let anew = ask(&post).await.text();
+    assert_ne!(anew, after, "the page was rendered anew");
+    for _ in 0..REQUESTS {
+        assert_eq!(ask(&post).await.text(), anew, "every proxy has the new page");
     }
 }

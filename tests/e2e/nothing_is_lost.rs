@@ -34,9 +34,7 @@ async fn e2e_nothing_is_lost_whatever_happens() {
     assert!(away.stale > 1_000, "the last good pages were served while nobody rendered: {}", away.stale);
     table.during("the API server is away for 1 min", &pages, the_api_server_is_away(&site)).await;
     table.assert_nothing_lost();
-    // The cluster's DNS waits as long before it hears of new Services: not for the tests that follow.
-    kubectl(&["rollout", "restart", "deployment/coredns", "--namespace", "kube-system"]);
-    settled("kube-system").await;
+    hear_again();
 }
 
 /// Routes come, change and go, of the host that visitors are at.
@@ -110,6 +108,20 @@ async fn the_api_server_is_away(site: &Site) {
     settled(SYSTEM).await;
     site.changes(1).await;
     eprintln!("from the API server's return to a change in force: {:.1?}", back.elapsed());
+}
+
+/// Has the cluster begin anew with what watches it. Kubernetes and Traefik wait for up to a minute each before they try a
+/// broken watch again, and would know nothing so long of the Services and Ingresses of the tests that follow. The name
+/// server comes after those who lead to it.
+fn hear_again() {
+    for (namespace, workload) in [
+        ("kube-system", "daemonset/kube-proxy"),
+        ("kube-system", "deployment/coredns"),
+        ("traefik", "deployment/traefik"),
+    ] {
+        kubectl(&["rollout", "restart", workload, "--namespace", namespace]);
+        kubectl(&["rollout", "status", workload, "--namespace", namespace, "--timeout=10m"]);
+    }
 }
 
 fn docker(arguments: &[&str]) {

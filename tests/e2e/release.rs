@@ -1,9 +1,12 @@
 //! A release under load: upgraded from the chart before it, rolled back, removed and installed again.
 
-use crate::cluster::{Chart, SYSTEM, answered, helm, installed, kubectl, listed, release, settled};
+use crate::cluster::{
+    Chart, PATIENCE, SYSTEM, answered, apply, attempt, helm, installed, kubectl, listed, release, route,
+    says, settled,
+};
 use crate::load::Table;
 use crate::site::Site;
-use crate::support::get;
+use crate::support::{eventually, get};
 
 const CRDS: &str = "customresourcedefinition.apiextensions.k8s.io/isrpurges.kube-isr.dev
 customresourcedefinition.apiextensions.k8s.io/isrroutes.kube-isr.dev";
@@ -43,6 +46,51 @@ async fn e2e_an_upgrade_and_its_rollback_lose_nothing_and_a_reinstall_adopts() {
     }
 }
 
+/// No Helm knows of what the operator wrote: Kubernetes deletes it when the roles are gone that it belongs to.
+#[tokio::test]
+async fn e2e_what_the_operator_wrote_goes_with_the_release() {
+    installed().await;
+    let site = Site::new("removed").await;
+    apply(&format!(
+        "apiVersion: v1
+kind: Secret
+metadata: {{ name: origin, namespace: {0} }}
+stringData: {{ token: example-token-of-the-application-0 }}
+",
+        site.namespace
+    ));
+    let token = "interval: 1s\n  originToken: { secretKeyRef: { name: origin, key: token } }";
+    apply(&route(site.namespace, "search", &site.hosts[0], "/search", token));
+    says(site.namespace, "search", "Ready", "True", "Ready").await;
+    let before = written(site.namespace);
+    for name in [
+        "configmap/kube-isr-routes",
+        "secret/kube-isr-origin-tokens",
+        "lease.coordination.k8s.io/kube-isr-operator",
+        "service/kube-isr",
+        "endpointslice.discovery.k8s.io/kube-isr-ipv4",
+    ] {
+        assert!(before.iter().any(|found| found == name), "{name} is there: {before:?}");
+    }
+
+    uninstalled("helm4");
+    eventually("all of it is collected", PATIENCE * 2, async || {
+        written(site.namespace).is_empty().then_some(())
+    })
+    .await;
+    release("helm4", "install", Chart::Present, &[]);
+    runs(Chart::Present).await;
+}
+
+/// What the operator has written into the namespaces of the release and of an application, by kind and name.
+fn written(namespace: &str) -> Vec<String> {
+    let own = kubectl(&["get", "configmaps,secrets,leases", "-n", SYSTEM, "-o", "name"]);
+    let mirrored =
+        ["get", "services,endpointslices", "-n", namespace, "-l", "kube-isr.dev/installation", "-o", "name"];
+    let names = own.lines().filter(|name| name.contains("/kube-isr-")).map(str::to_owned);
+    names.chain(kubectl(&mirrored).lines().map(str::to_owned)).collect()
+}
+
 /// Helm 3 does the same, and leaves to Helm 4 what it kept.
 #[tokio::test]
 async fn e2e_helm_3_installs_upgrades_and_removes() {
@@ -59,7 +107,7 @@ async fn e2e_helm_3_installs_upgrades_and_removes() {
 
 /// Removes the release. What stays is what `crds.keep` says.
 fn uninstalled(version: &str) {
-    crate::cluster::attempt(version, &["uninstall", "kube-isr", "--namespace", SYSTEM, "--wait"])
+    attempt(version, &["uninstall", "kube-isr", "--namespace", SYSTEM, "--wait"])
         .unwrap_or_else(|error| panic!("{error}"));
     let kinds = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,\
                  poddisruptionbudgets,networkpolicies,referencegrants,customresourcedefinitions";
