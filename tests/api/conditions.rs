@@ -22,7 +22,8 @@ async fn api_the_oldest_route_wins_and_the_loser_heals() {
     cluster.says("loser", "Programmed", "False NotAccepted").await;
     cluster.says("winner", "Ready", "True Ready").await;
 
-    // Another tenant cannot take a host by any path.
+    // Another tenant, who comes later than both, cannot take a host by any path.
+    crate::support::let_the_interval_end().await;
     let squatter = route("/other").named("squatter").interval("10s").in_namespace("rival");
     cluster.route(&squatter);
     let message_there = || {
