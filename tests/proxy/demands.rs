@@ -45,6 +45,22 @@ async fn a_demand_is_answered_with_the_whole_page_whatever_its_sender_holds() {
 }
 
 #[tokio::test]
+async fn a_demand_that_met_a_render_of_the_application_is_put_again() {
+    let origin = Origin::counting().await;
+    let routes = [route("/p").interval("Never").token(TOKEN).framework("NextJs")];
+    let proxy = Proxy::serving(&origin, routes).await;
+    proxy.get("/p").await.is(200, "MISS", "v1", "the first visitor renders");
+    origin.answer(|request| {
+        let page = Answer::page(format!("v{}", request.nth));
+        if request.nth == 2 { page.header("x-nextjs-cache", "STALE") } else { page }
+    });
+    let answer = proxy.send(&get("/p").revalidate(TOKEN)).await;
+    answer.is_revalidated(200, "the older render has ended");
+    assert_eq!(answer.text(), "v3", "and this one began after the demand");
+    proxy.get("/p").await.is(200, "HIT", "v3", "which is stored");
+}
+
+#[tokio::test]
 async fn a_stale_copy_is_not_called_revalidated() {
     let origin = Origin::counting().await;
     let routes = [route("/p").interval("Never").token(TOKEN).framework("NextJs")];
@@ -54,6 +70,7 @@ async fn a_stale_copy_is_not_called_revalidated() {
         origin.answer(move |_| Answer::page("a copy").header("x-nextjs-cache", said));
         let answer = proxy.send(&get("/p").revalidate(TOKEN)).await;
         let problem = answer.problem(502, said);
+        assert!(origin.count() <= 6, "{said}: it is not asked for ever");
         assert!(problem.to_string().contains("originToken"), "the problem says what to set: {problem}");
         assert_eq!(proxy.get("/p").await.text(), "v1", "{said}: the last good page stays");
     }

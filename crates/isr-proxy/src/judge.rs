@@ -19,7 +19,15 @@ impl Judged {
     fn because(outcome: Outcome, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { outcome, detail: Some(detail.into()) }
     }
+
+    /// Whether the application says itself that its answer is older than the question.
+    pub(crate) fn is_origin_stale(&self) -> bool {
+        self.detail.as_deref() == Some(ORIGIN_STALE)
+    }
 }
+
+/// Why an answer that the application calls stale is stale.
+const ORIGIN_STALE: &str = "origin-stale";
 
 /// A whole answer to a render.
 pub(crate) struct Answered<'a> {
@@ -79,7 +87,7 @@ pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -
                 .is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
         };
         if says(cache.stale) {
-            return Judged::because(Outcome::AlreadyStale, "origin-stale");
+            return Judged::because(Outcome::AlreadyStale, ORIGIN_STALE);
         }
         // Who asks for a render now is not told that a copy is one.
         if trigger == Trigger::OnDemand && says(cache.hit) {

@@ -109,6 +109,10 @@ pub(crate) fn begin(
     proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed, slot));
 }
 
+/// Times that a demand is put again to an application that answers it with an older render, one that was under way there when
+/// the demand came. It has ended by then, and seldom is there another.
+const JOINED_MOST: usize = 3;
+
 async fn run(
     proxy: Arc<Proxy>,
     job: Arc<Job>,
@@ -122,7 +126,16 @@ async fn run(
         let guard = Abandoned { proxy: &proxy, job: &job, flight: Some(flight) };
         let (source, _hold) = claim(&proxy, &job, &mut flight).await;
         let (judged, result) = match &source {
-            Source::Origin => attempt(&proxy, &job, flight, streamed.take(), slot.take()).await,
+            Source::Origin => {
+                let mut answered = attempt(&proxy, &job, flight, streamed.take(), slot.take()).await;
+                for _ in 0..JOINED_MOST {
+                    if flight.trigger != Trigger::OnDemand || !answered.0.is_origin_stale() {
+                        break;
+                    }
+                    answered = attempt(&proxy, &job, flight, None, None).await;
+                }
+                answered
+            }
             Source::Replica(response) => adopted(response),
         };
         // The render that may follow is another's.
