@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Response;
 use http::header::{HeaderValue, SET_COOKIE};
 use isr_cache::{
-    Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
+    Epoch, Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
     TierError, Trigger,
 };
 use isr_routes::{RenderTarget, Route};
@@ -109,9 +109,19 @@ pub(crate) fn begin(
     proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed, slot));
 }
 
-/// Times that a demand is put again to an application that answers it with an older render, one that was under way there when
-/// the demand came. It has ended by then, and seldom is there another.
+/// Times that an application is asked again that answers with an older render, one that was under way there when it was asked.
+/// It has ended by then, and seldom is there another.
 const JOINED_MOST: usize = 3;
+
+/// Whether somebody waits for what must be newer than an invalidation: a demand, or what a demand or another invalidation of the
+/// page's group has left without anything to serve.
+fn follows_an_invalidation(job: &Job, flight: Flight) -> bool {
+    match flight.trigger {
+        Trigger::OnDemand => true,
+        Trigger::Miss => job.group.watermark().hard > Epoch::default(),
+        _ => false,
+    }
+}
 
 async fn run(
     proxy: Arc<Proxy>,
@@ -129,8 +139,13 @@ async fn run(
             Source::Origin => {
                 let mut answered = attempt(&proxy, &job, flight, streamed.take(), slot.take()).await;
                 for _ in 0..JOINED_MOST {
-                    if flight.trigger != Trigger::OnDemand || !answered.0.is_origin_stale() {
+                    if !(follows_an_invalidation(&job, flight) && answered.0.is_origin_stale()) {
                         break;
+                    }
+                    // Later than what others have asked for meanwhile, so that none of that is served beside it. Without word
+                    // from the other replicas this one stays as early as it was.
+                    if let Ok(epoch) = proxy.pages.next_epoch().await {
+                        begins(&proxy, &job, &mut flight, epoch);
                     }
                     answered = attempt(&proxy, &job, flight, None, None).await;
                 }
@@ -187,15 +202,20 @@ async fn claim(proxy: &Proxy, job: &Job, flight: &mut Flight) -> (Source, Option
         Claimed::Found(response) => (Source::Replica(response), None),
         Claimed::Render { epoch, hold } => {
             if let Some(epoch) = epoch {
-                flight.began = epoch.max(flight.began);
-                let begun = *flight;
-                proxy.entries.with(&job.key, proxy.clock.now(), |live| {
-                    live.entry.on_begun(begun.number, begun.began);
-                });
+                begins(proxy, job, flight, epoch);
             }
             (Source::Origin, hold)
         }
     }
+}
+
+/// Has a render begin in this epoch, unless it has begun in a later one.
+fn begins(proxy: &Proxy, job: &Job, flight: &mut Flight, epoch: Epoch) {
+    flight.began = epoch.max(flight.began);
+    let begun = *flight;
+    proxy.entries.with(&job.key, proxy.clock.now(), |live| {
+        live.entry.on_begun(begun.number, begun.began);
+    });
 }
 
 fn adopted(response: &Arc<StoredResponse>) -> (Judged, Rendered) {
