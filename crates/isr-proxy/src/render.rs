@@ -109,20 +109,6 @@ pub(crate) fn begin(
     proxy.background.spawn(run(Arc::clone(proxy), job, flight, streamed, slot));
 }
 
-/// Times that an application is asked again that answers with an older render, one that was under way there when it was asked.
-/// It has ended by then, and seldom is there another.
-const JOINED_MOST: usize = 3;
-
-/// Whether somebody waits for what must be newer than an invalidation: a demand, or what a demand or another invalidation of the
-/// page's group has left without anything to serve.
-fn follows_an_invalidation(job: &Job, flight: Flight) -> bool {
-    match flight.trigger {
-        Trigger::OnDemand => true,
-        Trigger::Miss => job.group.watermark().hard > Epoch::default(),
-        _ => false,
-    }
-}
-
 async fn run(
     proxy: Arc<Proxy>,
     job: Arc<Job>,
@@ -136,21 +122,7 @@ async fn run(
         let guard = Abandoned { proxy: &proxy, job: &job, flight: Some(flight) };
         let (source, _hold) = claim(&proxy, &job, &mut flight).await;
         let (judged, result) = match &source {
-            Source::Origin => {
-                let mut answered = attempt(&proxy, &job, flight, streamed.take(), slot.take()).await;
-                for _ in 0..JOINED_MOST {
-                    if !(follows_an_invalidation(&job, flight) && answered.0.is_origin_stale()) {
-                        break;
-                    }
-                    // Later than what others have asked for meanwhile, so that none of that is served beside it. Without word
-                    // from the other replicas this one stays as early as it was.
-                    if let Ok(epoch) = proxy.pages.next_epoch().await {
-                        begins(&proxy, &job, &mut flight, epoch);
-                    }
-                    answered = attempt(&proxy, &job, flight, None, None).await;
-                }
-                answered
-            }
+            Source::Origin => attempts(&proxy, &job, &mut flight, streamed.take(), slot.take()).await,
             Source::Replica(response) => adopted(response),
         };
         // The render that may follow is another's.
@@ -229,6 +201,43 @@ fn count(proxy: &Proxy, job: &Job, flight: Flight, judged: &Judged, result: &Ren
     proxy.metrics.refreshes.get_or_create(&labels).inc();
     proxy.metrics.upstream_seconds.observe(started.elapsed().as_secs_f64());
     log::render(job, flight, judged, result, started.elapsed());
+}
+
+/// Times that an application is asked again that answers with an older render, one that was under way there when it was asked.
+/// It has ended by then, and seldom is there another.
+const JOINED_MOST: usize = 3;
+
+/// Whether somebody waits for what must be newer than an invalidation: a demand, or what a demand or another invalidation of the
+/// page's group has left without anything to serve.
+fn follows_an_invalidation(job: &Job, flight: Flight) -> bool {
+    match flight.trigger {
+        Trigger::OnDemand => true,
+        Trigger::Miss => job.group.watermark().hard > Epoch::default(),
+        _ => false,
+    }
+}
+
+/// Asks the application, and again when it answers with an older render where somebody waits for a new one.
+async fn attempts(
+    proxy: &Proxy,
+    job: &Job,
+    flight: &mut Flight,
+    streamed: Option<Streamed>,
+    slot: Option<Slot>,
+) -> (Judged, Rendered) {
+    let mut answered = attempt(proxy, job, *flight, streamed, slot).await;
+    for _ in 0..JOINED_MOST {
+        if !(answered.0.is_origin_stale() && follows_an_invalidation(job, *flight)) {
+            break;
+        }
+        // Later than what others have asked for meanwhile, so that none of that is served beside it. Without word from the
+        // other replicas this one stays as early as it was.
+        if let Ok(epoch) = proxy.pages.next_epoch().await {
+            begins(proxy, job, flight, epoch);
+        }
+        answered = attempt(proxy, job, *flight, None, None).await;
+    }
+    answered
 }
 
 async fn attempt(
