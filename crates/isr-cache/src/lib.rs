@@ -20,6 +20,7 @@
 //! Start reading at `entry.rs`, then `page.rs` and `epoch.rs`; for RFC 9111 at `freshness.rs`.
 
 pub mod cache_status;
+mod coding;
 pub mod conditional;
 pub mod connection;
 pub mod control;
@@ -45,6 +46,7 @@ pub mod validation;
 pub mod vary;
 
 pub use cache_status::{CacheStatus, Forward, Handling, XIsrCache};
+pub use coding::{Asked, Coding};
 pub use conditional::Precondition;
 pub use control::{CacheControl, Scope};
 pub use entry::{
@@ -61,7 +63,7 @@ pub use latest::Latest;
 pub use page::{Render, SPREAD_MAX, SPREAD_PARTS, Standing, Why};
 pub use policy::{Interval, NoStore, Policy};
 pub use range::Range;
-pub use stored::{Coding, Governed, Representation, StoredResponse};
+pub use stored::{Governed, Representation, StoredResponse};
 pub use storing::{NotStored, RenderOutcome};
 pub use tier::{BoxFuture, Invalidation, Reach, Tier, TierError};
 pub use time::Timestamp;

@@ -7,11 +7,21 @@ use crate::{Coding, Representation, RequestFields, StoredResponse};
 /// Members of `Accept-Encoding` that are looked at. Real ones have five; more is somebody's experiment.
 const MEMBERS_MOST: usize = 16;
 
+/// What a request gets of a stored response.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'s> {
+    /// The representation that suits it best, of those there are.
+    pub representation: &'s Representation,
+    /// A coding that would suit it better, and that nobody has asked for before.
+    pub missing: Option<Coding>,
+}
+
 /// The representation of `stored` that suits the request best: the smallest of those with the greatest weight. A client
 /// that forbids everything we have gets the uncompressed one, which every client can read.
-pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> &'s Representation {
-    if stored.compressed.is_empty() {
-        return &stored.identity;
+pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> Choice<'s> {
+    let is_settled = stored.asked.is_settled();
+    if stored.compressed.is_empty() && is_settled {
+        return Choice { representation: &stored.identity, missing: None };
     }
     let accepted = Accepted::read(request);
     let mut best = (&stored.identity, accepted.weight(Coding::Identity));
@@ -22,7 +32,9 @@ pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> &
             best = (candidate, weight);
         }
     }
-    best.0
+    let missing =
+        if is_settled { None } else { accepted.best().filter(|best| stored.asked.may_be_asked(*best)) };
+    Choice { representation: best.0, missing }
 }
 
 /// Weights in thousandths, as far as the request names them.
@@ -61,6 +73,13 @@ impl Accepted {
         accepted
     }
 
+    /// What it would get if there were everything.
+    fn best(&self) -> Option<Coding> {
+        // Of equal ones the last, so the order is turned round: the smaller as a rule is to be it.
+        let best = Coding::COMPRESSED.into_iter().rev().max_by_key(|coding| self.weight(*coding))?;
+        (self.weight(best) >= self.weight(Coding::Identity).max(1)).then_some(best)
+    }
+
     fn weight(&self, coding: Coding) -> u16 {
         match coding {
             // Acceptable unless forbidden, but anything that is asked for by name goes before it.
@@ -96,19 +115,21 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use http::header::CONTENT_TYPE;
     use http::{HeaderMap, HeaderValue, StatusCode};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Epoch, Group, Render, Timestamp};
+    use crate::{Asked, Epoch, Group, Render, Timestamp};
 
     fn stored() -> StoredResponse {
         let representation = |coding, len| Representation::new(coding, Bytes::from(vec![0; len]), None);
         StoredResponse {
             status: StatusCode::OK,
             fields: Box::default(),
-            identity: representation(Coding::Identity, 1000),
+            identity: representation(Coding::Identity, 2000),
             compressed: Box::new([representation(Coding::Gzip, 300), representation(Coding::Brotli, 250)]),
+            asked: Asked::never(),
             modified: None,
             render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
             governed: None,
@@ -121,7 +142,24 @@ mod tests {
     fn chosen(accept: &str) -> Coding {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
-        choose(&headers, &stored()).coding
+        choose(&headers, &stored()).representation.coding
+    }
+
+    /// What is asked for of a response that has no representation but its own.
+    fn missing(accept: &str) -> Option<Coding> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+        let fields = [(CONTENT_TYPE, HeaderValue::from_static("text/html"))];
+        let mut plain = stored();
+        plain.compressed = Box::default();
+        plain.asked = Asked::not_yet(&fields, &plain.identity.body);
+        let choice = choose(&headers, &plain);
+        assert_eq!(choice.representation.coding, Coding::Identity, "there is nothing else");
+        if let Some(coding) = choice.missing {
+            plain.asked.ask(coding);
+            assert_eq!(choose(&headers, &plain).missing, None, "it is asked for once");
+        }
+        choice.missing
     }
 
     #[test]
@@ -144,8 +182,11 @@ mod tests {
         ];
         for (accept, expected) in cases {
             assert_eq!(chosen(accept), expected, "Accept-Encoding: {accept}");
+            let expected = (expected != Identity).then_some(expected);
+            assert_eq!(missing(accept), expected, "what would have been chosen is made: {accept}");
         }
-        assert_eq!(choose(&HeaderMap::new(), &stored()).coding, Identity, "who says nothing gets it plain");
+        let silent = choose(&HeaderMap::new(), &stored()).representation.coding;
+        assert_eq!(silent, Identity, "who says nothing gets it plain");
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::{Group, Lifetime, Render, Timestamp};
+use crate::{Asked, Coding, Group, Lifetime, Render, Timestamp};
 
 /// A response as it is stored, ready to be sent: hop-by-hop and private fields are gone, ours are added.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct StoredResponse {
     pub identity: Representation,
     /// The same content, compressed; made after the response was stored, so that nobody waits for it.
     pub compressed: Box<[Representation]>,
+    /// Which of these have been asked for.
+    pub asked: Asked,
     /// When the content last changed, if the origin said so (`Last-Modified`).
     pub modified: Option<Timestamp>,
     /// When and in which epoch it was rendered.
@@ -70,28 +72,6 @@ impl Clone for Representation {
     /// Without the head: who copies a response is about to change something of it.
     fn clone(&self) -> Self {
         Self::new(self.coding, self.body.clone(), self.etag.clone())
-    }
-}
-
-/// A content coding (RFC 9110 §8.4.1) that this cache makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Coding {
-    /// As it is.
-    Identity,
-    /// `gzip`
-    Gzip,
-    /// `br`
-    Brotli,
-}
-
-impl Coding {
-    /// The name in `Content-Encoding` and `Accept-Encoding`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Gzip => "gzip",
-            Self::Brotli => "br",
-        }
     }
 }
 

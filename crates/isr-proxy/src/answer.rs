@@ -32,7 +32,7 @@ pub(crate) fn answer(
     age: u64,
     label: &Label<'_>,
 ) -> Response<Body> {
-    let representation = negotiate::choose(headers, stored);
+    let representation = negotiate::choose(headers, stored).representation;
     let etag = representation.etag.as_ref();
 
     let mut response = Response::new(Body::Empty);

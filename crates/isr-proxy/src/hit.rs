@@ -8,17 +8,20 @@
 //! as in [`crate::respond`].
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use httparse::Header;
 use isr_cache::head::write_moment;
+use isr_cache::negotiate::Choice;
 use isr_cache::{
-    CacheStatus, Handling, Policy, Precondition, RequestFields, Standing, StoredResponse, XIsrCache,
-    conditional, negotiate,
+    CacheStatus, Handling, Policy, Precondition, Representation, RequestFields, Standing, StoredResponse,
+    XIsrCache, conditional, negotiate,
 };
 use isr_routes::{Found, Target};
 
+use crate::encode;
 use crate::interval::ttl_of;
 use crate::page::belongs;
 use crate::state::Proxy;
@@ -37,7 +40,7 @@ pub(crate) struct Hit {
 /// Answers the request at the beginning of `input`, if it is all there, plain, and its page is stored and fresh. The head of
 /// the answer goes to `head`; `key` is room for the key. `last` tells the visitor that the connection ends.
 pub(crate) fn answer(
-    proxy: &Proxy,
+    proxy: &Arc<Proxy>,
     input: &[u8],
     last: bool,
     key: &mut Vec<u8>,
@@ -65,7 +68,8 @@ pub(crate) fn answer(
     }
 
     head.clear();
-    let body = write_answer(&request, &stored, head);
+    let Choice { representation, missing } = negotiate::choose(&request, &stored);
+    let body = write_answer(&request, &stored, representation, head);
     if last {
         head.extend_from_slice(b"connection: close\r\n");
     }
@@ -73,13 +77,20 @@ pub(crate) fn answer(
     let status = CacheStatus { handling, ttl, stored: false, collapsed: false, detail: None };
     write_moment(stored.render.age(now).as_secs(), XIsrCache::Hit, &status, head);
     active.count(route, XIsrCache::Hit);
+    if let Some(coding) = missing {
+        encode::make(proxy, key, &stored, coding);
+    }
     Some(Hit { read, body })
 }
 
 /// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns the body. The same answer as
 /// [`crate::answer::answer`] gives by way of hyper.
-fn write_answer(request: &impl RequestFields, stored: &StoredResponse, head: &mut Vec<u8>) -> Bytes {
-    let representation = negotiate::choose(request, stored);
+fn write_answer(
+    request: &impl RequestFields,
+    stored: &StoredResponse,
+    representation: &Representation,
+    head: &mut Vec<u8>,
+) -> Bytes {
     let (etag, modified) = (representation.etag.as_ref(), stored.modified);
     match conditional::precondition(&Method::GET, request, etag, modified, stored.status) {
         Precondition::Full => {

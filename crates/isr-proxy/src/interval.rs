@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::render::{self, Certainty, Job, Landing, Rendered};
 use crate::respond::Past;
 use crate::state::Proxy;
-use crate::{origin, upstream};
+use crate::{encode, origin, upstream};
 
 /// A request for a page.
 pub(crate) struct Request<'r> {
@@ -57,6 +57,7 @@ pub(crate) async fn respond(proxy: &Arc<Proxy>, request: &Request<'_>) -> Respon
     let stored = look(proxy, request, &key);
     let standing = standing(proxy, request, stored.as_deref(), now);
     if let (Some(stored), Standing::Fresh { ttl }) = (&stored, standing) {
+        encode::ask(proxy, &key, &request.head.headers, stored);
         return serve(request, stored, now, XIsrCache::Hit, ttl_of(ttl), None);
     }
     // Boxed, so that a hit does not carry the room for waiting.
@@ -124,6 +125,9 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
         let Some((verdict, stored, standing, landing)) = decided else {
             return Response::Pass(Past { reason: Forward::UriMiss, detail: "too-many-renders".into() });
         };
+        if let Some(stored) = &stored {
+            encode::ask(proxy, key, &request.head.headers, stored);
+        }
         match (verdict, stored) {
             (Verdict::Serve, Some(stored)) => {
                 let ttl = if let Standing::Fresh { ttl } = standing { ttl_of(ttl) } else { None };
@@ -155,6 +159,9 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
                     }
                     _ => waiting.await,
                 };
+                if let Waited::Landed(Rendered::Response { response, .. }, _) = &waited {
+                    encode::ask(proxy, key, &request.head.headers, response);
+                }
                 let came = Came { now: proxy.clock.now(), reason, collapsed };
                 if let Some(response) = landed(request, waited, &came, joined) {
                     return response;

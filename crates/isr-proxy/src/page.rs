@@ -9,7 +9,9 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
-use isr_cache::{Coding, Governed, Group, Policy, Render, Representation, StoredResponse, Timestamp, tags};
+use isr_cache::{
+    Asked, Coding, Governed, Group, Policy, Render, Representation, StoredResponse, Timestamp, tags,
+};
 use isr_routes::Route;
 use sha2::{Digest, Sha256};
 
@@ -88,11 +90,14 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
         headers.insert(VARY, vary);
     }
     let etag = storable.then(|| entity_tag(&headers, &body, Coding::Identity)).flatten();
+    let fields = fields(headers);
+    let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&fields, &body) };
     StoredResponse {
         status,
-        fields: fields(headers),
+        fields,
         identity: Representation::new(Coding::Identity, body, etag),
         compressed: Box::default(),
+        asked,
         modified,
         render,
         governed,

@@ -335,7 +335,7 @@ fn land(
 ) -> Option<Next> {
     let now = proxy.clock.now();
     let jitter = fastrand::f64();
-    let (landed, response) = proxy.entries.with(&job.key, now, |live| {
+    let (landed, response, before) = proxy.entries.with(&job.key, now, |live| {
         // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
         // the page not there, and begins another.
         let stored = proxy.pages.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
@@ -352,20 +352,24 @@ fn land(
         let mut certain = Certainty::default();
         let response = match (&result, landed.store) {
             (Rendered::Response { response, .. }, Store::Replace) => {
-                if leads(job, flight, judged, stored.as_deref(), response) {
+                let response = match &stored {
+                    Some(before) => encode::inherit(before, response),
+                    None => Arc::clone(response),
+                };
+                if leads(job, flight, judged, stored.as_deref(), &response) {
                     // Before the page is there for anybody: who has it gets no data of before.
                     job.group.lead(proxy.pages.own_epoch());
                 }
                 match source {
-                    Source::Origin => proxy.pages.put(&job.key, Arc::clone(response)),
-                    Source::Replica(_) => proxy.pages.adopt(&job.key, Arc::clone(response)),
+                    Source::Origin => proxy.pages.put(&job.key, Arc::clone(&response)),
+                    Source::Replica(_) => proxy.pages.adopt(&job.key, Arc::clone(&response)),
                 }
                 if flight.trigger == Trigger::OnDemand && judged.outcome == Outcome::Rendered {
                     // The whole group is of this generation or waits for a render of it.
                     let group = job.group.name();
                     certain = Certainty::of(proxy.pages.invalidate_group(group, Mode::Hard, flight.began));
                 }
-                Some(Arc::clone(response))
+                Some(response)
             }
             (_, Store::Drop) => {
                 proxy.pages.remove(&job.key, &job.group);
@@ -374,10 +378,12 @@ fn land(
             _ => None,
         };
         live.landing.send_replace(Landing { number: flight.number, result, certain });
-        (landed, response)
+        (landed, response, stored)
     })?;
-    if let Some(response) = response {
-        encode::compress_later(proxy, &job.key, response);
+    if let (Some(response), Some(before)) = (response, before) {
+        for coding in before.asked.codings() {
+            encode::make(proxy, &job.key, &response, coding);
+        }
     }
     landed.next
 }

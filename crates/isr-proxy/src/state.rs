@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::active::Active;
 use crate::clock::Clock;
 use crate::config::{Config, Routes, Scheme};
+use crate::encode;
 use crate::entries::Entries;
 use crate::metrics::Metrics;
 use crate::origin_governed;
@@ -47,6 +48,8 @@ pub(crate) struct Proxy {
     pub(crate) slots: Slots,
     /// Room for bodies that are read before they are stored.
     pub(crate) reading: Arc<Semaphore>,
+    /// Room for variants that are being made.
+    pub(crate) compressing: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) prerendering: Prerendering,
     pub(crate) draining: watch::Sender<Draining>,
@@ -90,6 +93,7 @@ impl Proxy {
             upstream: Upstream::new(limits),
             slots: Slots::new(limits),
             reading: origin_governed::room(limits.memory_bytes),
+            compressing: encode::room(),
             metrics: Metrics::new(),
             prerendering: Prerendering::new(),
             draining: watch::Sender::new(Draining::No),

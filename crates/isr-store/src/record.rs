@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Coding, Epoch, Governed, Group, Lifetime, Mode, Render, Representation, StoredResponse, Timestamp,
+    Asked, Coding, Epoch, Governed, Group, Lifetime, Mode, Render, Representation, StoredResponse, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -180,11 +180,17 @@ impl Head {
         let tags: Box<[Box<str>]> = self.tags.into_iter().map(String::into_boxed_str).collect();
         group.tag(&tags);
         group.invalidate(Mode::Soft, Epoch(self.soft));
+        let (fields, identity) = (fields?, representations.remove(0));
+        let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&fields, &identity.body) };
+        for made in &representations {
+            asked.ask(made.coding);
+        }
         Ok(StoredResponse {
             status: StatusCode::from_u16(self.status).map_err(|_| Damaged)?,
-            fields: fields?,
-            identity: representations.remove(0),
+            fields,
+            identity,
             compressed: representations.into_boxed_slice(),
+            asked,
             modified: self.modified.map(Timestamp),
             render: Render {
                 finished: Timestamp(self.finished),

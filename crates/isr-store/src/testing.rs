@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Coding, Epoch, Governed, Group, Lifetime, Render, Representation, StoredResponse, Timestamp, Watermark,
+    Asked, Coding, Epoch, Governed, Group, Lifetime, Render, Representation, StoredResponse, Timestamp,
+    Watermark,
 };
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, StorageBackend};
@@ -26,6 +27,7 @@ pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResp
         fields: Box::new([field("content-type", "text/html"), field("x-twice", "1"), field("x-twice", "2")]),
         identity: representation(Coding::Identity, body.as_bytes().to_vec()),
         compressed: Box::new([representation(Coding::Brotli, body.bytes().rev().collect())]),
+        asked: Asked::never(),
         modified: Some(Timestamp(1234)),
         render: Render { finished: Timestamp(5678), began: Epoch(began), born_stale: true, spread: 7 },
         governed: Some(Governed {

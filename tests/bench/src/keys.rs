@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use isr_cache::{Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
+use isr_cache::{Asked, Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
 use isr_store::Memory;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,7 @@ fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
         fields: Box::default(),
         identity: Representation::new(Coding::Identity, body.clone(), None),
         compressed: Box::default(),
+        asked: Asked::never(),
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
         governed: None,

@@ -1,6 +1,6 @@
 use http::HeaderMap;
 use httparse::EMPTY_HEADER;
-use isr_cache::{Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
+use isr_cache::{Asked, Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -117,6 +117,7 @@ fn stored() -> impl Strategy<Value = StoredResponse> {
                     .collect(),
                 identity: Representation::new(Coding::Identity, body(length), etag),
                 compressed: if compressed { Box::new([gzip]) } else { Box::default() },
+                asked: Asked::never(),
                 modified: Some(Timestamp(1_787_018_478_321)),
                 render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
                 governed: None,
@@ -156,7 +157,7 @@ proptest! {
         let by_hyper = answer(&Method::GET, &headers, &stored, age, &label);
 
         let mut head = Vec::new();
-        let body = write_answer(&headers, &stored, &mut head);
+        let body = write_answer(&headers, &stored, negotiate::choose(&headers, &stored).representation, &mut head);
         write_moment(age, XIsrCache::Hit, &status, &mut head);
         let mut room = [EMPTY_HEADER; 64];
         let mut here = httparse::Response::new(&mut room);

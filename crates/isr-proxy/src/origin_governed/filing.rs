@@ -13,7 +13,7 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    CacheControl, Coding, Epoch, Governed, Group, NotStored, Render, Representation, StoredResponse,
+    Asked, CacheControl, Coding, Epoch, Governed, Group, NotStored, Render, Representation, StoredResponse,
     Timestamp, Vary, storing, tags, validation, vary,
 };
 use isr_routes::{Route, Target};
@@ -209,6 +209,8 @@ impl Filing {
             fields: fields(headers),
             identity: Representation::new(Coding::Identity, body, etag),
             compressed: Box::default(),
+            // The origin chooses the coding, by the visitor's own field.
+            asked: Asked::never(),
             modified,
             render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },
             governed: Some(governed),

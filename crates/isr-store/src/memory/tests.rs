@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use isr_cache::{Coding, Epoch, Group, Render, Representation, Timestamp};
+use isr_cache::{Asked, Coding, Epoch, Group, Render, Representation, Timestamp};
 
 fn response(size: usize) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
@@ -9,6 +9,7 @@ fn response(size: usize) -> Arc<StoredResponse> {
         fields: Box::default(),
         identity: Representation::new(Coding::Identity, bytes::Bytes::from(vec![b'x'; size]), None),
         compressed: Box::default(),
+        asked: Asked::never(),
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
         governed: None,
