@@ -218,7 +218,7 @@ impl Disk {
             // A writer that panicked has written what it could.
             let _ = writer.join();
         }
-        self.shared.close(false);
+        self.shared.close();
     }
 }
 
@@ -324,18 +324,20 @@ impl Shared {
         database
     }
 
-    /// Closes the file, and removes it if it is of no use.
-    fn close(&self, discard: bool) {
+    /// Closes the file.
+    fn close(&self) {
         // Readers that are under way keep it open until they end.
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
-        if discard {
-            tracing::error!(folder = %self.folder, "stored pages are lost; beginning with none");
-            self.counts.entries.store(0, Ordering::Relaxed);
-            self.counts.weight.store(0, Ordering::Relaxed);
-            if let Err(error) = self.medium.discard() {
-                tracing::error!(folder = %self.folder, %error, "the file cannot be removed");
-            }
-        }
+    }
+
+    /// Closes the file and removes it, because it is of no use.
+    fn discard(&self) -> Result<(), Failure> {
+        self.close();
+        self.medium.discard().map_err(redb::Error::Io)?;
+        tracing::error!(folder = %self.folder, "stored pages are lost; beginning with none");
+        self.counts.entries.store(0, Ordering::Relaxed);
+        self.counts.weight.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -97,6 +97,8 @@ struct Inner {
     /// Operations until the first that fails; then all do.
     fuse: AtomicU64,
     is_broken: AtomicBool,
+    /// It cannot be removed, whatever else it can.
+    stays: AtomicBool,
     written: AtomicU64,
     reads: AtomicU64,
     /// Which error it meets, as the system numbers them.
@@ -140,6 +142,11 @@ impl Unreliable {
     /// Whether any operation has failed.
     pub(crate) fn is_broken(&self) -> bool {
         self.0.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether it cannot be removed.
+    pub(crate) fn stays(&self, stays: bool) {
+        self.0.stays.store(stays, Ordering::Relaxed);
     }
 
     pub(crate) fn mend(&self) {
@@ -242,6 +249,9 @@ impl Medium for Unreliable {
 
     fn discard(&self) -> io::Result<()> {
         self.step()?;
+        if self.0.stays.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         *self.0.live.lock().expect("the disk") = Arc::new(InMemory::new());
         self.0.durable.lock().expect("the image").clear();
         self.0.unsynced.lock().expect("the writes").clear();

@@ -369,7 +369,18 @@ async fn a_disk_that_cannot_be_read_at_the_start_is_emptied_before_it_is_used() 
     assert!(tier.usage().broken.is_some());
     tier.put(b"new", &page(&group("a/new"), "new", 1));
     assert_eq!(found(&tier, "a/new", b"new").await, fresh("new"), "what is queued is there");
+    disk.stays(true);
     disk.mend();
+    let errors = tier.usage().errors;
+    let tried = async {
+        while tier.usage().errors < errors + 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), tried).await.expect("it is tried again");
+    assert!(tier.usage().broken.is_some(), "what cannot be removed is not read because it can be");
+    assert_eq!(found(&tier, "a/blog", b"page").await, None);
+    disk.stays(false);
     let mended = async {
         while tier.usage().broken.is_some() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -86,8 +86,9 @@ fn give_back(shared: &Shared, operations: Vec<(u64, Operation)>, failure: &Failu
         tracing::error!(folder = %shared.folder, error = %failure, "pages are kept in memory alone until the disk works again");
     }
     // An engine that has met an error is opened anew; one whose file is damaged begins with an empty one.
-    shared.close(failure.is_damage());
+    shared.close();
     let mut queue = shared.queue();
+    queue.must_empty |= failure.is_damage();
     queue.put_back(operations);
     // All who wait, also those whose turn had not come: nobody knows when it will.
     for receipt in queue.receipts() {
@@ -103,7 +104,8 @@ fn attempt(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failu
 
 fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure> {
     if shared.queue().must_empty {
-        shared.close(true);
+        // If it cannot be removed now it must not be read later either.
+        shared.discard()?;
     }
     let database = shared.database()?;
     let mut batch = Batch::begin(&database)?;
@@ -146,7 +148,8 @@ impl Shared {
         let mut is_new = self.queue().must_empty;
         let (database, _) = match self.open() {
             Err(failure) if failure.is_damage() => {
-                self.close(true);
+                self.queue().must_empty = true;
+                self.discard()?;
                 is_new = true;
                 self.open()?
             }
