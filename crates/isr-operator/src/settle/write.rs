@@ -20,6 +20,9 @@ use crate::world::Key;
 const AT_ONCE: usize = 16;
 /// How many are written before it is looked whether there is news that matters more.
 const BATCH: usize = 256;
+/// Events that are remembered so that one which repeats is counted and not written again. Each takes some 3 KiB for minutes, and
+/// a start may tell of every route.
+const EVENTS_REMEMBERED: usize = 1_000;
 
 /// A status to be written.
 pub(super) struct Change {
@@ -58,7 +61,10 @@ pub(super) struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: std::sync::Arc<Metrics>,
+    reporter: Reporter,
     recorder: Recorder,
+    /// How many events the recorder remembers, at most.
+    told: usize,
 }
 
 impl Writer {
@@ -69,12 +75,14 @@ impl Writer {
             client: context.client.clone(),
             leadership: context.leadership.clone(),
             metrics: context.metrics.clone(),
-            recorder: Recorder::new(context.client.clone(), reporter),
+            recorder: Recorder::new(context.client.clone(), reporter.clone()),
+            reporter,
+            told: 0,
         }
     }
 
     /// Writes these, as far as there is no news; one outcome for each that was tried, and one for the rest.
-    pub(super) async fn write(&self, changes: Vec<Change>, is_news: &impl Fn() -> bool) -> Vec<Outcome> {
+    pub(super) async fn write(&mut self, changes: Vec<Change>, is_news: &impl Fn() -> bool) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(changes.len());
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
@@ -83,7 +91,9 @@ impl Writer {
                 break;
             }
             let batch = changes.by_ref().take(BATCH).collect::<Vec<_>>();
-            let writing = futures::stream::iter(batch).map(|change| self.write_one(change));
+            self.make_room(batch.iter().filter(|change| change.is_transition).count());
+            let this = &*self;
+            let writing = futures::stream::iter(batch).map(|change| this.write_one(change));
             outcomes.extend(writing.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
             // Thousands more would fail as well.
             if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { is_passing: true, .. })) {
@@ -92,6 +102,15 @@ impl Writer {
             }
         }
         outcomes
+    }
+
+    /// Forgets the events told so far, if with so many more there would be too many.
+    fn make_room(&mut self, more: usize) {
+        if self.told + more > EVENTS_REMEMBERED {
+            self.recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            self.told = 0;
+        }
+        self.told += more;
     }
 
     async fn write_one(&self, change: Change) -> Outcome {
