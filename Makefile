@@ -55,12 +55,12 @@ test-shared: ## The shared tier on a real server (redis-server or valkey-server)
 	$(SUITES) --test shared
 
 # A run of everything writes bench/results.json, the picture and the README's table; part of one is only printed.
-BENCH = --peers "$$(tests/bench/peers/install)" --kube-isr target/release/kube-isr \
-  $(if $(MUSL),--musl $(PROGRAM)) $(if $(ROWS),--rows $(ROWS)) $(if $(SERVERS),--servers $(SERVERS)) \
+BENCH = --peers "$$(tests/bench/peers/install)" --kube-isr $(PROGRAM) \
+  $(if $(ROWS),--rows $(ROWS)) $(if $(SERVERS),--servers $(SERVERS)) \
   $(if $(QUICK),--quick) $(if $(ROWS)$(SERVERS)$(QUICK),,--write)
 
-bench: $(if $(MUSL),image-files) ## Beside nginx, HAProxy, Varnish, Traffic Server: 20 minutes; QUICK=1: 2. ROWS=hit, SERVERS=nginx, MUSL=1
-	cargo build --release -p kube-isr -p bench
+bench: image-files ## The image's program beside nginx, HAProxy, Varnish, Traffic Server: 20 minutes; QUICK=1: 2. ROWS=hit, SERVERS=nginx
+	cargo build --release -p bench
 	target/release/bench $(BENCH)
 
 bench-report: ## The picture and the README's table anew from bench/results.json

@@ -67,7 +67,6 @@ fn run(options: Options) -> Result<()> {
         certificate: Certificate::new().context("a certificate")?,
         peers: options.peers.clone(),
         kube_isr: options.kube_isr.clone(),
-        kube_isr_musl: options.musl.clone(),
     };
     let mut results = Results {
         machine: machine::description(),

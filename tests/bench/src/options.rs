@@ -8,12 +8,12 @@ use crate::servers::Kind;
 
 /// How to use it; `make bench` does.
 pub(crate) const USAGE: &str = "\
-usage: bench --peers DIR --kube-isr FILE [--musl FILE] [--rows NAME,…] [--servers NAME,…] [--rounds N] [--quick] [--write]
+usage: bench --peers DIR --kube-isr FILE [--rows NAME,…] [--servers NAME,…] [--rounds N] [--quick] [--write]
        bench report       the picture and the README's table anew, from bench/results.json
        bench bare PORT FILE
 
 --rows       only rows whose names begin so: hit, miss, hit-tls, …
---servers    only these: bare, kube-isr, kube-isr-musl, haproxy, nginx, varnish, traffic-server
+--servers    only these: bare, kube-isr, haproxy, nginx, varnish, traffic-server
 --rounds     rounds of each row (4; 1 with --quick)
 --quick      short measurements, to see that all works
 --write      also write bench/results.json, the picture and the README's table";
@@ -27,7 +27,6 @@ const ROUNDS_QUICK: usize = 1;
 pub(crate) struct Options {
     pub(crate) peers: PathBuf,
     pub(crate) kube_isr: PathBuf,
-    pub(crate) musl: Option<PathBuf>,
     rows: Vec<String>,
     pub(crate) servers: Vec<Kind>,
     pub(crate) rounds: usize,
@@ -38,7 +37,7 @@ pub(crate) struct Options {
 impl Options {
     /// From the command line.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let (mut peers, mut kube_isr, mut musl) = (None, None, None);
+        let (mut peers, mut kube_isr) = (None, None);
         let (mut rows, mut servers, mut rounds, mut quick, mut write) =
             (Vec::new(), Vec::new(), None, false, false);
         while let Some(argument) = arguments.next() {
@@ -46,7 +45,6 @@ impl Options {
             match argument.as_str() {
                 "--peers" => peers = Some(value()?.into()),
                 "--kube-isr" => kube_isr = Some(value()?.into()),
-                "--musl" => musl = Some(value()?.into()),
                 "--rows" => rows = list(&value()?),
                 "--servers" => {
                     servers = list(&value()?).iter().map(|name| kind(name)).collect::<Result<_>>()?;
@@ -58,14 +56,13 @@ impl Options {
             }
         }
         if servers.is_empty() {
-            servers =
-                Kind::ALL.into_iter().filter(|kind| *kind != Kind::KubeIsrMusl || musl.is_some()).collect();
+            servers = Kind::ALL.to_vec();
         }
         let rounds = rounds.unwrap_or(if quick { ROUNDS_QUICK } else { ROUNDS });
         ensure!(rounds > 0, "--rounds is 1 or more");
         let peers = peers.context("--peers is missing")?;
         let kube_isr = kube_isr.context("--kube-isr is missing")?;
-        Ok(Self { peers, kube_isr, musl, rows, servers, rounds, quick, write })
+        Ok(Self { peers, kube_isr, rows, servers, rounds, quick, write })
     }
 
     /// Whether a row is to be measured.

@@ -38,8 +38,6 @@ pub(crate) enum Kind {
     Bare,
     /// This project.
     KubeIsr,
-    /// The same, linked with musl as in the image.
-    KubeIsrMusl,
     /// HAProxy.
     Haproxy,
     /// nginx.
@@ -52,22 +50,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Bare,
-        Self::KubeIsr,
-        Self::KubeIsrMusl,
-        Self::Haproxy,
-        Self::Nginx,
-        Self::Varnish,
-        Self::TrafficServer,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Bare, Self::KubeIsr, Self::Haproxy, Self::Nginx, Self::Varnish, Self::TrafficServer];
 
     /// The name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare loop",
             Self::KubeIsr => "kube-isr",
-            Self::KubeIsrMusl => "kube-isr (musl)",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
             Self::Varnish => "Varnish",
@@ -84,9 +74,8 @@ pub(crate) struct Setting {
     pub(crate) certificate: Certificate,
     /// Where the peers' packages are unpacked.
     pub(crate) peers: PathBuf,
-    /// The release build of kube-isr, and of its image.
+    /// The program of kube-isr's image.
     pub(crate) kube_isr: PathBuf,
-    pub(crate) kube_isr_musl: Option<PathBuf>,
 }
 
 /// Where a server listens.
@@ -116,12 +105,7 @@ impl Server {
     pub(crate) fn start(kind: Kind, setting: &Setting) -> Result<Self> {
         let started = match kind {
             Kind::Bare => bail!("the bare loop is started with what it writes"),
-            Kind::KubeIsr => kube_isr::start(kind, setting, &setting.kube_isr),
-            Kind::KubeIsrMusl => {
-                let program =
-                    setting.kube_isr_musl.as_deref().context("no build for musl is named (MUSL=)")?;
-                kube_isr::start(kind, setting, program)
-            }
+            Kind::KubeIsr => kube_isr::start(setting),
             Kind::Haproxy => haproxy::start(setting),
             Kind::Nginx => nginx::start(setting),
             Kind::Varnish => varnish::start(setting),
@@ -217,7 +201,7 @@ pub(crate) fn versions(setting: &Setting, kinds: &[Kind]) -> Result<BTreeMap<Kin
 
 fn version(setting: &Setting, kind: Kind) -> Result<String> {
     let mut command = match kind {
-        Kind::Bare | Kind::KubeIsr | Kind::KubeIsrMusl => return Ok(String::new()),
+        Kind::Bare | Kind::KubeIsr => return Ok(String::new()),
         Kind::Haproxy => peer(setting, "usr/sbin/haproxy"),
         Kind::Nginx => peer(setting, "usr/sbin/nginx"),
         Kind::Varnish => peer(setting, "usr/sbin/varnishd"),

@@ -20,7 +20,7 @@ const TOP: f64 = 76.0;
 /// The colours are one scale for both backgrounds; only text changes with it.
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.quiet{fill:#59636e}\
-.bare{fill:#8c959f}.kube-isr{fill:#1a7f5a}.kube-isr-musl{fill:#4fb286}.haproxy{fill:#3b82c4}.nginx{fill:#7a8f2a}\
+.bare{fill:#8c959f}.kube-isr{fill:#1a7f5a}.haproxy{fill:#3b82c4}.nginx{fill:#7a8f2a}\
 .varnish{fill:#c4703b}.traffic-server{fill:#9a5fb5}\
 @media (prefers-color-scheme:dark){text{fill:#f0f6fc}.quiet{fill:#9198a1}.kube-isr{fill:#2ea876}}";
 

@@ -93,7 +93,7 @@ fn line(text: &mut String, title: &str, row: &Row, metric: Metric, kinds: &[Kind
 fn behind(text: &mut String, row: &Row, kinds: &[Kind]) {
     let ahead: Vec<String> = kinds
         .iter()
-        .filter(|kind| !matches!(kind, Kind::Bare | Kind::KubeIsr | Kind::KubeIsrMusl))
+        .filter(|kind| !matches!(kind, Kind::Bare | Kind::KubeIsr))
         .filter_map(|kind| Some((kind, row.ratio(*kind, Metric::Cpu)?.median)))
         .filter(|(_, ratio)| *ratio < 1.0)
         .map(|(kind, ratio)| format!("{} takes {ratio:.2} times as much", kind.name()))

@@ -86,7 +86,7 @@ fn compare(quiet: &Answered, busy: &Answered) -> Values {
 
 fn reload(bench: &mut Bench, kind: Kind) -> Result<Outcome> {
     match kind {
-        Kind::KubeIsr | Kind::KubeIsrMusl | Kind::Nginx => {}
+        Kind::KubeIsr | Kind::Nginx => {}
         Kind::Bare => return Ok(Outcome::NotOffered("no routes")),
         Kind::Haproxy => return Ok(Outcome::NotOffered("a reload is another process, with an empty cache")),
         Kind::Varnish => return Ok(Outcome::NotOffered("routes are compiled as C code")),

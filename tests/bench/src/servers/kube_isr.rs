@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use super::{Kind, Ports, Server, Setting, free_port};
 /// The folder of its manifests.
 const ROUTES: &str = "routes";
 
-pub(super) fn start(kind: Kind, setting: &Setting, program: &Path) -> Result<Server> {
+pub(super) fn start(setting: &Setting) -> Result<Server> {
     let root = tempfile::tempdir()?;
     let (plain, tls) = (free_port()?, free_port()?);
     let (chain, key) = (root.path().join("chain.pem"), root.path().join("key.pem"));
@@ -24,7 +24,7 @@ pub(super) fn start(kind: Kind, setting: &Setting, program: &Path) -> Result<Ser
             ("origin_port", &setting.origin.port().to_string()),
         ],
     )?;
-    let mut command = setting.cores.server(program);
+    let mut command = setting.cores.server(&setting.kube_isr);
     command
         .args(["proxy", "--listen", &format!("127.0.0.1:{plain}"), "--admin", "127.0.0.1:0"])
         .args(["--tls-listen", &format!("127.0.0.1:{tls}")])
@@ -40,7 +40,7 @@ pub(super) fn start(kind: Kind, setting: &Setting, program: &Path) -> Result<Ser
         .args(["--max-memory-bytes", "1073741824", "--public-scheme", "http"])
         .env_remove("RUST_LOG");
     let ports = Ports { plain, h2c: Some(plain), tls: Some(tls) };
-    Server::spawn(kind, command, ports, root, None)
+    Server::spawn(Kind::KubeIsr, command, ports, root, None)
 }
 
 /// The file that further routes are written to.
