@@ -38,6 +38,9 @@ const WRITE_AGAIN_MOST: Duration = Duration::from_mins(1);
 /// The same while it is the API server that fails, so that nobody waits for the truth once it is well again.
 const WRITE_AGAIN_PASSING: Duration = Duration::from_secs(5);
 
+/// Statuses written before it is looked again which are to be. Each takes 2 KiB until it is written, and after a start all are to be.
+const AT_A_TIME: usize = 2_048;
+
 /// Reports for ever, while this process leads.
 pub(crate) async fn run(
     mut context: Context,
@@ -170,13 +173,15 @@ impl Settling {
         self.report_at = None;
         self.is_unreported = false;
         let time = Time(Timestamp::now());
-        let mut changes: Vec<Change> = declared
-            .routes
-            .iter()
-            .filter_map(|route| self.change(route, answers, declared.published(), &time))
-            .collect();
         // Who changed last, waits for it.
-        changes.sort_by_key(|change| std::cmp::Reverse(change.since));
+        let mut routes: Vec<&DeclaredRoute> = declared.routes.iter().collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.since));
+        let changes: Vec<Change> = routes
+            .into_iter()
+            .filter_map(|route| self.change(route, answers, declared.published(), &time))
+            .take(AT_A_TIME)
+            .collect();
+        let may_be_more = changes.len() == AT_A_TIME;
         let (mut complaints, mut is_outdated, mut may_pass) = (HashMap::new(), false, false);
         for outcome in self.writer.write(changes, is_news).await {
             match outcome {
@@ -203,6 +208,7 @@ impl Settling {
         }
         if complaints.is_empty() && !is_outdated {
             self.write_again = WRITE_AGAIN_FIRST;
+            self.report_at = may_be_more.then(Instant::now);
         } else {
             self.report_at = Some(Instant::now() + self.write_again);
             let most = if may_pass { WRITE_AGAIN_PASSING } else { WRITE_AGAIN_MOST };
@@ -244,7 +250,6 @@ impl Settling {
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
             expected: written.map_or(&object.metadata.resource_version, |written| &written.made).clone(),
-            since: route.since,
             status,
             is_transition,
         })

@@ -33,7 +33,6 @@ pub(super) struct Change {
     pub(super) version: Option<String>,
     /// The version of the object that the status is made for; of any other one nothing is said.
     pub(super) expected: Option<String>,
-    pub(super) since: u64,
     pub(super) status: IsrRouteStatus,
     /// Whether readiness changes, which is an event.
     pub(super) is_transition: bool,
