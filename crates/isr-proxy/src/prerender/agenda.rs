@@ -104,7 +104,10 @@ impl<I: Clone + Eq + Hash> Agenda<I> {
             Ended::Idle => {}
             Ended::Well => (self.in_a_row, self.waits) = (0, 0),
             Ended::Badly => {
-                self.in_a_row += 1;
+                // What was under way when a wait began is no reason for the next one.
+                if self.wait_until.is_none() {
+                    self.in_a_row += 1;
+                }
                 if self.known.insert(item.clone()) {
                     self.failed.push_back(item);
                 }

@@ -162,6 +162,22 @@ fn asking_again_ends_no_wait() {
 }
 
 #[test]
+fn what_failed_during_a_wait_begins_no_other() {
+    let mut agenda = Agenda::default();
+    (0..10).for_each(|page| agenda.want(page));
+    let under_way = 0..8;
+    for page in under_way.clone() {
+        assert_eq!(agenda.next(at(0)), Step::Look(page));
+    }
+    under_way.for_each(|page| agenda.ended(page, Ended::Badly, at(0), 0.0));
+    assert_eq!(agenda.next(at(0)), Step::Wait(at(30)));
+    assert_eq!(agenda.next(at(30)), Step::Look(8));
+    // A visitor has brought it meanwhile.
+    agenda.ended(8, Ended::Idle, at(30), 0.0);
+    assert_eq!(agenda.next(at(30)), Step::Look(9), "nothing has failed since the wait");
+}
+
+#[test]
 fn what_is_no_longer_listed_is_forgotten() {
     let mut agenda = Agenda::default();
     for page in ["gone", "kept"] {
