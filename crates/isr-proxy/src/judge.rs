@@ -66,9 +66,10 @@ pub(crate) fn judge(route: &Route, policy: &Interval, answered: &Answered<'_>) -
     if !framed {
         return Judged::because(Outcome::Unstorable, "no-length");
     }
-    // A server of another build does not know this one's data, and says so with a page of its own.
-    let is_page = status == StatusCode::NOT_FOUND && has_media_type(headers, "text/html");
-    if is_data && is_page && route.preset.is_of_a_build(path) {
+    // A server of another build does not know this one's data, and says so with a page of its own or, behind its middleware,
+    // with an empty object. That a page is not there is said otherwise.
+    let is_of_no_page = || has_media_type(headers, "text/html") || body.trim_ascii() == b"{}";
+    if is_data && status == StatusCode::NOT_FOUND && route.preset.is_of_a_build(path) && is_of_no_page() {
         return Judged::because(Outcome::Unstorable, "other-build");
     }
     if let Some(field) = route.vary_beyond_key(headers) {

@@ -181,6 +181,14 @@ fn data_of_another_build_is_not_stored_as_absent() {
     let html = [("content-type", "text/html; charset=utf-8")];
     assert_eq!(judged(&next, data, 404, &html), (Outcome::Unstorable, "other-build".into()));
     assert_eq!(judged(&next, data, 404, &[]).0, Outcome::Rendered, "data of a page that is not there");
+    let with_body = |path, body| judged_with(Trigger::Stale, &next, path, 404, &[], body).0;
+    assert_eq!(with_body(data, "{}"), Outcome::Unstorable, "as an application with a middleware says it");
+    assert_eq!(
+        with_body(data, r#"{"notFound":true}"#),
+        Outcome::Rendered,
+        "data of a page that is not there"
+    );
+    assert_eq!(with_body("/blog/1", "{}"), Outcome::Rendered, "a page may say what it likes");
     assert_eq!(judged(&next, "/blog/1", 404, &html).0, Outcome::Rendered, "the page that is not there");
     let other = route("  framework: Nuxt\n");
     assert_eq!(judged(&other, "/blog/1/_payload.json", 404, &html).0, Outcome::Rendered, "no build in it");
