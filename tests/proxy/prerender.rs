@@ -68,6 +68,16 @@ async fn pages_are_there_before_anybody_asks() {
     let told = is(&proxy, "pages", "done").await;
     assert_eq!((told["pages"].as_u64(), &told["lastFailure"]), (Some(5), &Value::Null), "{told}");
     assert_eq!(origin.count(), 4, "each once, and none that another route answers: {:?}", origin.requests());
+    assert_eq!(
+        (&told["notFound"], &told["notFoundSuchAs"]),
+        (&json!(1), &json!([format!("{HOST}/gone")])),
+        "{told}"
+    );
+    let problems = proxy.admin_json("/configz").await["problems"].to_string();
+    assert!(
+        problems.contains("`/other` is not rendered for this route, because IsrRoute shop/other answers it"),
+        "{problems}"
+    );
     for page in ["/1", "/2"] {
         proxy.get(page).await.is(200, "HIT", "v1", "the first visitor finds it");
     }
@@ -80,7 +90,13 @@ async fn pages_are_there_before_anybody_asks() {
     assert!((done - 5.0).abs() < 0.1, "{done}");
     let seen = origin.requests();
     assert!(seen.iter().all(|request| request.headers.get("host") == Some(HOST)));
-    assert!(proxy.log().contains("all pages to prerender are there"), "{}", proxy.log());
+    for line in ["all pages to prerender are there", "pages to prerender are answered as not found"] {
+        assert!(proxy.log().contains(line), "{line}: {}", proxy.log());
+    }
+    let folder = proxy.crash();
+    let proxy = Proxy::with(folder).start().await;
+    let told = is(&proxy, "pages", "done").await;
+    assert_eq!(told["notFound"], json!(1), "what the disk has says so as well: {told}");
 }
 
 #[tokio::test]
@@ -315,6 +331,24 @@ async fn a_sitemap_names_the_pages_of_each_route() {
     proxy.get("/blog/1").await.is(200, "HIT", "v2 /blog/1", "it was invalidated");
     proxy.get("/blog/new-2").await.is(200, "HIT", "v1 /blog/new-2", "it is new in the sitemap");
     proxy.get("/blog/2").await.is(200, "HIT", "v1 /blog/2", "nothing has happened to it");
+}
+
+#[tokio::test]
+async fn a_sitemap_of_other_pages_is_told() {
+    let origin = Origin::start(|request| match &*request.target {
+        "/sitemap.xml" => {
+            xml(urlset(&["https://www.example.org/blog/1", &format!("https://{HOST}/about"), "blog/2"]))
+        }
+        _ => Answer::status(404),
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [mapped("/blog/[slug]", "/sitemap.xml").named("blog")]).await;
+    let told = is(&proxy, "blog", "done").await;
+    let problem = told["sitemaps"][HOST]["problem"].as_str().unwrap_or_default();
+    let expected = "names no page of this route: 1 of its URLs are of other hosts, 1 are answered by other routes or none, 1 are no URLs";
+    assert_eq!(problem, expected, "{told}");
+    assert_eq!(origin.count(), 1, "it is read once");
+    assert!(proxy.log().contains("a sitemap names no page to prerender"), "{}", proxy.log());
 }
 
 #[tokio::test]

@@ -84,9 +84,14 @@ pub fn compile_after<R: Borrow<IsrRoute>>(
         // Routes of one backend share it, so that it is one thing to limit and to name.
         route.backend = backends.entry(route.backend.name.clone()).or_insert(route.backend).clone();
         report.accepted = true;
-        accepted.push(Arc::new(route));
+        accepted.push((place, Arc::new(route)));
     }
-    Compiled { table: RouteTable::after(before, accepted, options.shared_hosts), reports }
+    let in_force = accepted.iter().map(|(_, route)| Arc::clone(route)).collect();
+    let table = RouteTable::after(before, in_force, options.shared_hosts);
+    for (place, route) in accepted {
+        rules::prerender::elsewhere(&route, &table, &mut reports[place]);
+    }
+    Compiled { table, reports }
 }
 
 /// The hosts and paths that older routes hold.

@@ -66,6 +66,8 @@ fn print_page(page: &Page, path: &str, out: &mut impl Write) -> anyhow::Result<(
     writeln!(out, "on demand {on_demand}")?;
     if page.path != path {
         writeln!(out, "page      this is data of the page {}", page.path)?;
+    } else if let Some(when) = prerendered(page) {
+        writeln!(out, "prerender {when}")?;
     }
     writeln!(out, "key       {}", page.key)?;
     writeln!(out, "group     {}", page.group)?;
@@ -75,6 +77,18 @@ fn print_page(page: &Page, path: &str, out: &mut impl Write) -> anyhow::Result<(
         writeln!(out, "          {name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
     }
     Ok(())
+}
+
+/// Whether somebody has to ask before it is rendered; nothing when that is so.
+fn prerendered(page: &Page) -> Option<String> {
+    let prerender = page.route.prerender.as_ref()?;
+    if prerender.paths.contains(&page.path) {
+        return Some("before anybody asks: spec.prerender.paths names it".to_owned());
+    }
+    Some(match &prerender.sitemap {
+        Some(sitemap) => format!("before anybody asks, if {sitemap} lists it"),
+        None => "no: spec.prerender.paths does not name it".to_owned(),
+    })
 }
 
 fn print_backend(backend: &Backend, out: &mut impl Write) -> anyhow::Result<()> {

@@ -281,6 +281,16 @@ spec:
 ---
 apiVersion: kube-isr.dev/v1alpha1
 kind: IsrRoute
+metadata: { name: news, namespace: shop }
+spec:
+  hostnames: [shop.example.com]
+  path: /news/[slug]
+  interval: 10s
+  prerender: { paths: [/news/1], sitemap: /sitemap.xml }
+  backendRef: { name: web, port: 3000 }
+---
+apiVersion: kube-isr.dev/v1alpha1
+kind: IsrRoute
 metadata: { name: late, namespace: shop }
 spec:
   hostnames: [shop.example.com]
@@ -324,6 +334,13 @@ lost      IsrRoute shop/all /[[...path]]: its hostname *.example.com is wider th
         assert!(companion.lines().any(|said| said == line), "{line}\nnot in\n{companion}");
     }
     assert!(!companion.contains("cookie"), "{companion}");
+    for (path, when) in [
+        ("/news/1", "before anybody asks: spec.prerender.paths names it"),
+        ("/news/2", "before anybody asks, if /sitemap.xml lists it"),
+    ] {
+        let told = explain(&format!("shop.example.com{path}"), &[]);
+        assert!(told.contains(&format!("\nprerender {when}\n")), "{told}");
+    }
     let passed = explain("http://a.example.com/_next/static/a.js", &[]);
     assert!(passed.starts_with("answer    passed through, uncached: NextJs answers such paths"), "{passed}");
     let unknown = explain("http://example.org/", &[]);

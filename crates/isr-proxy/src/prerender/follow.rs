@@ -1,9 +1,10 @@
 //! One route: looks at its pages whenever there is an order, for as long as the route is in force.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use isr_cache::Timestamp;
 use isr_routes::Route;
 use tokio::task::JoinSet;
@@ -21,6 +22,9 @@ const SPREAD: Duration = Duration::from_secs(1);
 
 /// Pages of one route that are looked at at a time. What they wait for is mostly a slot.
 const AT_ONCE: usize = 8;
+
+/// Pages that are named to people as not found, at most: enough to see what is wrong with a path.
+const ABSENT_NAMED: usize = 10;
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,8 @@ struct Names {
     mapped: HashMap<Arc<str>, Vec<Arc<Page>>>,
     /// How many there are, each counted once.
     count: usize,
+    /// Of which the application says that there is no such page.
+    absent: BTreeSet<Arc<Page>>,
 }
 
 /// Follows the orders for a route, for ever.
@@ -69,6 +75,9 @@ pub(super) async fn follow(proxy: Arc<Proxy>, route: Arc<Route>, orders: Arc<Ord
         }
         proxy.prerendering.tell(&route.id, |progress| {
             progress.pages = names.count;
+            progress.absent = names.absent.len();
+            progress.absent_such_as =
+                names.absent.iter().take(ABSENT_NAMED).map(|page| page.name()).collect();
             // An order that waits for its moment has yet to be followed.
             progress.waiting = agenda.waiting() + usize::from(orders.are_waiting());
             progress.failing = agenda.failing();
@@ -81,6 +90,14 @@ pub(super) async fn follow(proxy: Arc<Proxy>, route: Arc<Route>, orders: Arc<Ord
                 stored,
                 "all pages to prerender are there"
             );
+            if let Some(page) = names.absent.first() {
+                tracing::warn!(
+                    route = &*route.id,
+                    pages = names.absent.len(),
+                    such_as = &*page.name(),
+                    "pages to prerender are answered as not found: are their paths right?"
+                );
+            }
             stored = 0;
         }
         tokio::select! {
@@ -90,7 +107,7 @@ pub(super) async fn follow(proxy: Arc<Proxy>, route: Arc<Route>, orders: Arc<Ord
                     agenda.lost();
                     continue;
                 };
-                stored += usize::from(matches!(outcome, Outcome::Page(Looked::Stored)));
+                stored += usize::from(matches!(outcome, Outcome::Page(Looked::Stored(_))));
                 let was_waiting = agenda.wait_until().is_some();
                 let how = conclude(&proxy, &route, &item, outcome, &mut names, &mut agenda);
                 agenda.ended(item, how, proxy.clock.now(), fastrand::f64());
@@ -139,14 +156,22 @@ fn conclude(
     match (item, outcome) {
         (Item::Page(page), Outcome::Page(looked)) => {
             count(looked.label());
+            if let Looked::Present(status) | Looked::Stored(status) = looked {
+                if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+                    names.absent.insert(Arc::clone(page));
+                } else {
+                    names.absent.remove(page);
+                }
+            }
             match looked {
-                Looked::Present | Looked::Elsewhere => Ended::Idle,
-                Looked::Stored | Looked::OptedOut | Looked::NotStorable => Ended::Well,
-                Looked::Failed(why) => failed(&format!("{}{}", page.host, page.path), &why),
+                Looked::Present(_) | Looked::Elsewhere => Ended::Idle,
+                Looked::Stored(_) | Looked::OptedOut | Looked::NotStorable => Ended::Well,
+                Looked::Failed(why) => failed(&page.name(), &why),
             }
         }
         (Item::Sitemap(host), Outcome::Sitemap(Reading { taken, files, problem })) => {
             count(if problem.is_some() { "sitemap_failed" } else { "sitemap_read" });
+            let is_of_nobody = problem.is_none() && taken.pages.is_empty();
             let mapped = Mapped {
                 files,
                 taken: taken.pages.len(),
@@ -154,8 +179,16 @@ fn conclude(
                 elsewhere: taken.elsewhere,
                 malformed: taken.malformed,
                 beyond: taken.beyond,
-                problem: problem.clone(),
+                problem: problem.clone().or_else(|| is_of_nobody.then(|| taken.nothing())),
             };
+            if let (true, Some(why)) = (is_of_nobody, &mapped.problem) {
+                tracing::warn!(
+                    route = &*route.id,
+                    host = &**host,
+                    why = &**why,
+                    "a sitemap names no page to prerender"
+                );
+            }
             proxy.prerendering.tell(&route.id, |progress| {
                 progress.sitemaps.insert(Arc::clone(host), mapped);
             });
@@ -163,6 +196,7 @@ fn conclude(
                 names.mapped.insert(Arc::clone(host), taken.pages);
                 let all: HashSet<Item> = names.items().collect();
                 agenda.keep_only(|item| all.contains(item));
+                names.absent.retain(|page| all.contains(&Item::Page(Arc::clone(page))));
             } else {
                 // What it listed before stands until it can be read again.
                 let known = names.mapped.entry(Arc::clone(host)).or_default();
@@ -223,7 +257,7 @@ impl Names {
             })
             .collect();
         let count = listed.len();
-        Self { hosts, listed, mapped: HashMap::new(), count }
+        Self { hosts, listed, mapped: HashMap::new(), count, absent: BTreeSet::new() }
     }
 
     fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::request::Parts;
 use isr_cache::{Outcome, Policy, Standing, Verdict};
 use isr_routes::{Found, Route, Target};
@@ -16,7 +17,7 @@ use crate::state::Proxy;
 const RENDERS_JOINED: usize = 2;
 
 /// A page as nobody in particular asks for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Page {
     pub(super) host: Box<str>,
     /// In the normal form of a request's path.
@@ -25,13 +26,20 @@ pub(super) struct Page {
     pub(super) query: Box<str>,
 }
 
+impl Page {
+    /// It for people: host and path.
+    pub(super) fn name(&self) -> Box<str> {
+        format!("{}{}", self.host, self.path).into()
+    }
+}
+
 /// How looking at a page ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Looked {
-    /// It was there.
-    Present,
-    /// It is there now: rendered here, or by another replica.
-    Stored,
+    /// It was there, with this status.
+    Present(StatusCode),
+    /// It is there now, with this status: rendered here, or by another replica.
+    Stored(StatusCode),
     /// It says that it must not be stored.
     OptedOut,
     /// It cannot be stored.
@@ -62,8 +70,8 @@ pub(super) async fn look(proxy: &Arc<Proxy>, route: &Route, page: &Page) -> Look
             let _permit = proxy.prerendering.looks.acquire().await;
             interval::recall(proxy, &request, &key).await;
         }
-        if standing(proxy, &request, &key).is_there() {
-            return if joined.is_some() { Looked::Stored } else { Looked::Present };
+        if let Some(status) = there(proxy, &request, &key) {
+            return if joined.is_some() { Looked::Stored(status) } else { Looked::Present(status) };
         }
         // The place in line first, and then the render: a visitor who asks meanwhile waits for nobody in this line.
         let slot = proxy.slots.acquire_behind(&answers.backend.name).await;
@@ -76,7 +84,10 @@ pub(super) async fn look(proxy: &Arc<Proxy>, route: &Route, page: &Page) -> Look
             return Looked::Failed("too many pages are being rendered".to_owned());
         };
         let (number, flight) = match verdict {
-            Verdict::Serve | Verdict::ServeStale { .. } => return Looked::Present,
+            Verdict::Serve | Verdict::ServeStale { .. } => {
+                let status = proxy.pages.peek(&key).map_or(StatusCode::OK, |stored| stored.status);
+                return Looked::Present(status);
+            }
             Verdict::Pass => return Looked::OptedOut,
             Verdict::Wait { number, render } => (number, render),
         };
@@ -91,7 +102,7 @@ pub(super) async fn look(proxy: &Arc<Proxy>, route: &Route, page: &Page) -> Look
         joined = Some(looked(interval::wait(landing, number, nobody).await));
     }
     match joined {
-        Some(Looked::Stored) | None => Looked::Failed("it is invalidated again and again".to_owned()),
+        Some(Looked::Stored(_)) | None => Looked::Failed("it is invalidated again and again".to_owned()),
         Some(looked) => looked,
     }
 }
@@ -100,7 +111,7 @@ fn looked(waited: Waited) -> Looked {
     match waited {
         Waited::Landed(Rendered::Response { outcome, response, detail }, _) => match outcome {
             // A copy from the origin's own cache is asked for again without anybody's doing.
-            Outcome::Rendered | Outcome::AlreadyStale => Looked::Stored,
+            Outcome::Rendered | Outcome::AlreadyStale => Looked::Stored(response.status),
             Outcome::OptedOut => Looked::OptedOut,
             Outcome::Unstorable => Looked::NotStorable,
             Outcome::Failed => {
@@ -112,6 +123,11 @@ fn looked(waited: Waited) -> Looked {
         Waited::Landed(Rendered::Failed(error), _) => Looked::Failed(error.to_string()),
         Waited::Streamed(_) | Waited::Gone => Looked::Failed("the render was forgotten".to_owned()),
     }
+}
+
+/// The status of the page, if it is there.
+fn there(proxy: &Proxy, request: &interval::Request<'_>, key: &[u8]) -> Option<StatusCode> {
+    standing(proxy, request, key).is_there().then(|| proxy.pages.peek(key))?.map(|stored| stored.status)
 }
 
 /// How the page stands by the invalidations that are known. What a replica only fears to have missed makes no renders:
@@ -134,8 +150,8 @@ impl Looked {
     /// The label that it is counted by.
     pub(super) fn label(&self) -> &'static str {
         match self {
-            Self::Present => "present",
-            Self::Stored => "stored",
+            Self::Present(_) => "present",
+            Self::Stored(_) => "stored",
             Self::OptedOut => "opted_out",
             Self::NotStorable => "not_storable",
             Self::Elsewhere => "other_route",

@@ -15,6 +15,9 @@ pub(crate) struct Progress {
     pub(crate) waiting: usize,
     /// What has failed and will be looked at again, sitemaps included.
     pub(crate) failing: usize,
+    /// What the application says is not found (404 or 410), and the names of the first of them.
+    pub(crate) absent: usize,
+    pub(crate) absent_such_as: Vec<Box<str>>,
     /// Until when nothing more is asked for.
     pub(crate) wait_until: Option<Timestamp>,
     /// What failed last, and why.
@@ -32,6 +35,7 @@ pub(crate) struct Mapped {
     pub(crate) elsewhere: usize,
     pub(crate) malformed: usize,
     pub(crate) beyond: usize,
+    /// Why it is not all of it, or that it names no page of the route.
     pub(crate) problem: Option<String>,
 }
 
@@ -55,6 +59,8 @@ impl Progress {
             "pages": self.pages,
             "waiting": self.waiting,
             "failing": self.failing,
+            "notFound": self.absent,
+            "notFoundSuchAs": self.absent_such_as,
             "nextTryInSeconds": self.wait_until.filter(|until| now < *until).map(|until| until.since(now).as_secs()),
             "lastFailure": self.failure.as_ref().map(|(what, why)| json!({ "page": &**what, "why": &**why })),
             "sitemaps": sitemaps,

@@ -145,6 +145,14 @@ impl Urls {
 }
 
 impl Taken {
+    /// What there is to say when it names no page of the route: a phrase whose subject is the sitemap.
+    pub(super) fn nothing(&self) -> String {
+        let Self { foreign, elsewhere, malformed, .. } = self;
+        format!(
+            "names no page of this route: {foreign} of its URLs are of other hosts, {elsewhere} are answered by other routes or none, {malformed} are no URLs"
+        )
+    }
+
     /// Takes of these URLs the pages of a route on a host.
     pub(super) fn add(&mut self, urls: &Urls, host: &str, route: &Route, table: &RouteTable) {
         self.beyond += urls.beyond;

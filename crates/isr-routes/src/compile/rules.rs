@@ -1,6 +1,6 @@
 //! The rules that a route keeps or breaks by itself, whatever else exists.
 
-mod prerender;
+pub(super) mod prerender;
 mod request;
 
 use std::sync::Arc;

@@ -5,7 +5,8 @@ use isr_api::IsrRouteSpec;
 use super::limit;
 use crate::path::{PathPattern, Segment, Tail, normalise};
 use crate::report::Report;
-use crate::route::Prerender;
+use crate::route::{Prerender, Route};
+use crate::table::{Found, RouteTable};
 
 /// The most paths of a route: they travel with it to every proxy. A longer list belongs in a sitemap.
 const MAX_PATHS: usize = 100;
@@ -66,6 +67,26 @@ pub(super) fn prerender(
         None
     });
     Some(Prerender { paths, sitemap })
+}
+
+/// Warns of paths that another route answers, which is the one that would have to name them.
+pub(in crate::compile) fn elsewhere(route: &Route, table: &RouteTable, report: &mut Report) {
+    let hosts = || route.hostnames.iter().filter(|hostname| !hostname.starts_with('*'));
+    for (place, path) in route.prerender.iter().flat_map(|prerender| &prerender.paths).enumerate() {
+        let answers = |host: &String| match table.find(host, path) {
+            Found::Route { route: other, .. } if other.id != route.id => Some(other),
+            _ => None,
+        };
+        if let Some(other) = hosts().find_map(answers) {
+            report.warn(
+                format!("spec.prerender.paths[{place}]"),
+                format!(
+                    "`{path}` is not rendered for this route, because IsrRoute {} answers it: name it there if it is for everybody, and remove it here",
+                    other.id
+                ),
+            );
+        }
+    }
 }
 
 fn is_xml(path: &str) -> bool {
