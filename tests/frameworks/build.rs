@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tokio::sync::Mutex;
 
+use crate::application::changed;
 use crate::framework::Framework;
 
 /// What a build makes, and what it does not depend on.
@@ -24,19 +25,19 @@ pub async fn built(framework: &Framework) -> PathBuf {
     installed(&repository().join("examples").join(framework.example), framework.example, Some("build")).await
 }
 
-/// The folder of a second build of an example, of which one component has changed.
+/// The folder of a second build of an example, of which a component and a style have changed.
 pub async fn second(framework: &Framework) -> PathBuf {
     let example = repository().join("examples").join(framework.example);
-    let changed = tempfile::tempdir().expect("a folder for the changed example");
+    let folder = tempfile::tempdir().expect("a folder for the changed example");
     let mut sources = Vec::new();
     list(&example, &mut sources);
     for source in sources {
-        let copy = changed.path().join(source.strip_prefix(&example).expect("a file of the example"));
+        let copy = folder.path().join(source.strip_prefix(&example).expect("a file of the example"));
         fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder for the copy");
         let text = fs::read_to_string(source).expect("a text");
-        fs::write(copy, text.replace("All posts", "All the posts")).expect("a copy");
+        fs::write(copy, changed(&text)).expect("a copy");
     }
-    installed(changed.path(), &format!("{}-second", framework.example), Some("build")).await
+    installed(folder.path(), &format!("{}-second", framework.example), Some("build")).await
 }
 
 /// A copy of a package under `.cache`, with what it needs from npm, after `npm run SCRIPT`. Kept for as long as no file of it

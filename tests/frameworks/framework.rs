@@ -21,6 +21,11 @@ pub struct Framework {
     pub data: Data,
     /// The content type of that.
     pub data_type: &'static str,
+    /// What the paths of files that a build makes begin with.
+    pub assets: &'static str,
+    /// Whether an open page goes on with the code that it has, if that was loaded ahead; the others look of which build data is,
+    /// or load code as late as it is needed.
+    pub goes_on: bool,
 }
 
 /// The URLs of data.
@@ -44,6 +49,8 @@ pub const SVELTE_KIT: Framework = Framework {
     api: None,
     data: Data::SvelteKit,
     data_type: "application/json",
+    assets: "/_app/immutable/",
+    goes_on: false,
 };
 /// Nuxt with the preset node-server.
 pub const NUXT: Framework = Framework {
@@ -54,6 +61,8 @@ pub const NUXT: Framework = Framework {
     api: None,
     data: Data::Nuxt,
     data_type: "application/json",
+    assets: "/_nuxt/",
+    goes_on: true,
 };
 /// The pages router of Next.js.
 pub const NEXT_PAGES: Framework = Framework {
@@ -64,6 +73,8 @@ pub const NEXT_PAGES: Framework = Framework {
     api: Some(PAGES.api),
     data: Data::NextPages,
     data_type: "application/json",
+    assets: "/_next/static/",
+    goes_on: false,
 };
 /// The app router of Next.js.
 pub const NEXT_APP: Framework = Framework {
@@ -74,12 +85,19 @@ pub const NEXT_APP: Framework = Framework {
     api: Some(APP.api),
     data: Data::NextApp,
     data_type: "text/x-component",
+    assets: "/_next/static/",
+    goes_on: false,
 };
 
 impl Framework {
     /// Whether it is one of the routers of Next.js.
     pub fn is_next(&self) -> bool {
         self.example == "nextjs"
+    }
+
+    /// What its server says when it can be reached.
+    pub fn ready(&self) -> &'static str {
+        if self.is_next() { "Ready" } else { "Listening on" }
     }
 
     /// The path of a post, or of what stands in its place.

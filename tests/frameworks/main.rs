@@ -79,6 +79,16 @@ macro_rules! for_each_framework {
             }
 
             #[tokio::test]
+            async fn another_build() {
+                crate::deploy::another_build(&FRAMEWORK).await;
+            }
+
+            #[tokio::test]
+            async fn an_open_page_of_the_old_build() {
+                crate::deploy::an_open_page_of_the_old_build(&FRAMEWORK).await;
+            }
+
+            #[tokio::test]
             async fn privacy() {
                 crate::privacy::privacy(&FRAMEWORK).await;
             }

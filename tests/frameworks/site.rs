@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use serde_json::json;
 
 use crate::application::Application;
-use crate::build::{built, repository};
+use crate::build::{built, repository, second};
 use crate::framework::{Data, Framework};
 use crate::process::Process;
 use crate::support::manifest::{SERVICE, service};
@@ -19,8 +19,8 @@ use crate::tap::Tap;
 /// What the quickstart's API routes want to hear.
 pub const SECRET: &str = "the-api-routes-secret";
 
-/// What the servers that are not Next.js say when they can be reached.
-const LISTENING: &str = "Listening on";
+/// Where the application listens, on an address of its own.
+const PORT: u16 = 3000;
 
 /// A running site. Ends when dropped, the proxy first.
 pub struct Site<'f> {
@@ -31,78 +31,41 @@ pub struct Site<'f> {
     /// The wire between the proxy and the application.
     pub tap: Tap,
     application: Process,
-    /// Where it listens.
-    address: SocketAddr,
+    build: Build,
+    /// Where the application listens.
+    host: String,
     _data: Process,
     data_address: SocketAddr,
-    /// The identifier of the build, as data URLs have it.
-    build: String,
-    /// What opens drafts: for Next.js the `previewModeId` to which it sets its own cookie.
-    draft: String,
-    copy: Copy,
+    /// For what the programs write.
+    logs: tempfile::TempDir,
 }
 
-/// Where the application runs.
-enum Copy {
+/// A build of the application, as it runs.
+enum Build {
     Next(Box<Application>),
-    Folder(tempfile::TempDir),
+    Folder(PathBuf),
 }
 
 impl<'f> Site<'f> {
     /// Starts everything; pages are refreshed after `interval`. The routes are the example's: the list and the posts.
     pub async fn start(framework: &'f Framework, interval: &str) -> Self {
-        let copy = if framework.is_next() {
-            Copy::Next(Box::new(Application::copy().await))
+        let build = if framework.is_next() {
+            Build::Next(Box::new(Application::copy().await))
         } else {
-            Copy::Folder(tempfile::tempdir().expect("a folder for the application"))
+            Build::Folder(built(framework).await)
         };
-        let logs = match &copy {
-            Copy::Next(application) => application.path(),
-            Copy::Folder(folder) => folder.path(),
-        };
+        let logs = tempfile::tempdir().expect("a folder for what the programs write");
         let mut command = Command::new("node");
         command.arg(repository().join("examples/nextjs/data-service.mjs"));
         command.env("PORT", "0").env_remove("HOST");
-        let mut data = Process::start("data-service", &mut command, logs);
+        let mut data = Process::start("data-service", &mut command, logs.path());
         let data_address = data.listening("data service listening").await;
 
         let proxy = Proxy::with(Folder::new()).start_unready().await;
-        let data_url = format!("http://{data_address}");
-        let mut application = match &copy {
-            Copy::Next(application) => {
-                let proxy_url = format!("http://{}", proxy.address());
-                application.server(&[
-                    ("DATA_URL", &data_url),
-                    ("MY_SECRET_TOKEN", SECRET),
-                    ("KUBE_ISR_URL", &proxy_url),
-                    ("KUBE_ISR_HOST", HOST),
-                    ("KUBE_ISR_TOKEN", TOKEN),
-                ])
-            }
-            Copy::Folder(folder) => {
-                start_server(framework, &built(framework).await, &data_url, &own_address(), folder.path())
-            }
-        };
-        let ready = if framework.is_next() { "Ready" } else { LISTENING };
-        let address = application.listening(ready).await;
-        let tap = Tap::before(address).await;
-
-        let (build, draft) = match &copy {
-            Copy::Next(application) => (application.build.clone(), application.preview_mode_id.clone()),
-            Copy::Folder(_) => ("a-build".to_owned(), TOKEN.to_owned()),
-        };
-        let site = Self {
-            framework,
-            proxy,
-            tap,
-            application,
-            address,
-            _data: data,
-            data_address,
-            build,
-            draft,
-            copy,
-        };
+        let host = own_address();
+        let mut application = build.start(framework, &host, data_address, &proxy, logs.path());
+        let tap = Tap::before(application.listening(framework.ready()).await).await;
+        let site = Self { framework, proxy, tap, application, build, host, _data: data, data_address, logs };
         site.serve(interval).await;
         site
     }
@@ -114,7 +77,7 @@ impl<'f> Site<'f> {
             [self.framework.list.to_owned(), self.framework.post("[slug]")].iter().enumerate()
         {
             let route = route(path).interval(interval).framework(self.framework.preset).token(TOKEN);
-            let route = if self.framework.is_next() { route.origin_token(&self.draft) } else { route };
+            let route = if self.framework.is_next() { route.origin_token(self.draft()) } else { route };
             folder.write(&format!("route-{index}.yaml"), &route.yaml(self.tap.address().port()));
         }
         eventually("the proxy serves both routes", PATIENCE, async || {
@@ -136,7 +99,11 @@ impl<'f> Site<'f> {
 
     /// What the framework's client asks for when a visitor follows a link to `path`.
     pub fn data_request(&self, path: &str) -> Request {
-        self.framework.data(&self.build, path)
+        let build = match &self.build {
+            Build::Next(application) => &application.build,
+            Build::Folder(_) => "a-build",
+        };
+        self.framework.data(build, path)
     }
 
     /// The answer to that.
@@ -154,14 +121,23 @@ impl<'f> Site<'f> {
         .await
     }
 
+    /// What opens drafts: for Next.js the `previewModeId` to which it sets its own cookie.
+    fn draft(&self) -> &str {
+        match &self.build {
+            Build::Next(application) => &application.preview_mode_id,
+            Build::Folder(_) => TOKEN,
+        }
+    }
+
     /// The cookie that opens drafts.
     pub fn draft_cookie(&self) -> String {
-        format!("theme=dark; __prerender_bypass={}", self.draft)
+        format!("theme=dark; __prerender_bypass={}", self.draft())
     }
 
     /// The same cookie, but for its last character.
     pub fn wrong_draft_cookie(&self) -> String {
-        format!("__prerender_bypass={}", &self.draft[..self.draft.len() - 1])
+        let draft = self.draft();
+        format!("__prerender_bypass={}", &draft[..draft.len() - 1])
     }
 
     /// Gives a post a title: an old one another, a new one its first. Returns the version of the data.
@@ -179,13 +155,18 @@ impl<'f> Site<'f> {
         self.tell(&post("/ok", "")).await;
     }
 
-    /// Puts another build of the application in the place of this one.
-    pub async fn replace_application(&mut self, built: PathBuf) {
-        let Copy::Folder(folder) = &self.copy else { panic!("Next.js is built elsewhere") };
+    /// Puts the second build of the application in the place of the first.
+    pub async fn deploy_second(&mut self) {
+        let build = if self.framework.is_next() {
+            Build::Next(Box::new(Application::second().await))
+        } else {
+            Build::Folder(second(self.framework).await)
+        };
         self.application.kill();
-        let (data, host) = (format!("http://{}", self.data_address), self.address.ip().to_string());
-        self.application = start_server(self.framework, &built, &data, &host, folder.path());
-        assert_eq!(self.application.listening(LISTENING).await, self.address, "in the same place");
+        self.build = build;
+        self.application =
+            self.build.start(self.framework, &self.host, self.data_address, &self.proxy, self.logs.path());
+        self.application.listening(self.framework.ready()).await;
     }
 
     /// Kills the application.
@@ -200,18 +181,42 @@ impl<'f> Site<'f> {
     }
 }
 
-/// A server of what is built in a folder.
-fn start_server(framework: &Framework, built: &Path, data_url: &str, host: &str, logs: &Path) -> Process {
-    let mut command = Command::new("node");
-    match framework.data {
-        Data::SvelteKit => command.arg("build").env("DATA_URL", data_url),
-        _ => command.arg(".output/server/index.mjs").env("NUXT_DATA_URL", data_url),
-    };
-    command.env("HOST", host).env("PORT", "3000").current_dir(built);
-    Process::start("application", &mut command, logs)
+impl Build {
+    /// The server of the application, at an address of its own.
+    fn start(
+        &self,
+        framework: &Framework,
+        host: &str,
+        data: SocketAddr,
+        proxy: &Proxy,
+        logs: &Path,
+    ) -> Process {
+        let data_url = format!("http://{data}");
+        let built = match self {
+            Self::Next(application) => {
+                let proxy_url = format!("http://{}", proxy.address());
+                let environment = [
+                    ("DATA_URL", &*data_url),
+                    ("MY_SECRET_TOKEN", SECRET),
+                    ("KUBE_ISR_URL", &*proxy_url),
+                    ("KUBE_ISR_HOST", HOST),
+                    ("KUBE_ISR_TOKEN", TOKEN),
+                ];
+                return application.server_at(host, PORT, &environment);
+            }
+            Self::Folder(built) => built,
+        };
+        let mut command = Command::new("node");
+        match framework.data {
+            Data::SvelteKit => command.arg("build").env("DATA_URL", data_url),
+            _ => command.arg(".output/server/index.mjs").env("NUXT_DATA_URL", data_url),
+        };
+        command.env("HOST", host).env("PORT", PORT.to_string()).current_dir(built);
+        Process::start("application", &mut command, logs)
+    }
 }
 
-/// A loopback address of this test's own, for servers that take port 0 for none: nobody else can have its ports.
+/// A loopback address of this test's own: nobody else can have its ports, also while the application is replaced.
 fn own_address() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();

@@ -21,6 +21,20 @@ const PACKAGE: &str = "packages/next";
 /// Where the fixture is, here and in a build: below the example, whose packages it uses.
 const FIXTURE: &str = "tests/nextjs/fixture";
 const BUILT_FIXTURE: &str = "examples/nextjs/fixture";
+/// What the second build of the example has beside it, and where that build is; below the example likewise.
+const SECOND: &str = "tests/nextjs/second";
+const BUILT_SECOND: &str = "examples/nextjs/second";
+/// What of the example is not copied there, because it stands above.
+const NOT_OF_SECOND: [&str; 8] = [
+    "node_modules",
+    ".next",
+    "manifests",
+    "README.md",
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "data-service.mjs",
+];
 /// Parts of a build that no server reads: megabytes that no test needs a copy of.
 const NOT_SERVED: [&str; 2] = ["cache", "trace"];
 /// How long ago a copy says it was built: much longer than the ten seconds after which Next.js calls its pages stale.
@@ -46,6 +60,11 @@ impl Application {
         let copy = Self::copy().await;
         fs::write(copy.path().join("next.config.js"), "module.exports = {};\n").expect("a configuration");
         copy
+    }
+
+    /// A second build of the example, in which a component and a style have changed, and pages have come.
+    pub async fn second() -> Self {
+        Self::of(BUILT_SECOND, "next.config.js").await
     }
 
     /// The fixture, in the same way.
@@ -88,8 +107,13 @@ impl Application {
 
     /// `next start`, on a port of the system's choice, with these environment variables.
     pub fn server(&self, environment: &[(&str, &str)]) -> Process {
+        self.server_at("127.0.0.1", 0, environment)
+    }
+
+    /// The same, at this address.
+    pub fn server_at(&self, host: &str, port: u16, environment: &[(&str, &str)]) -> Process {
         let mut command = next(self.path(), self.path());
-        command.args(["start", ".", "-H", "127.0.0.1", "-p", "0"]).envs(environment.iter().copied());
+        command.args(["start", ".", "-H", host, "-p", &port.to_string()]).envs(environment.iter().copied());
         Process::start("next-start", &mut command, self.path())
     }
 }
@@ -117,7 +141,7 @@ fn repository() -> PathBuf {
 /// The folder of the build for the files as they are; built now unless it was before.
 async fn build() -> PathBuf {
     let mut sources = Vec::new();
-    for part in [EXAMPLE, PACKAGE, FIXTURE] {
+    for part in [EXAMPLE, PACKAGE, FIXTURE, SECOND] {
         list(&repository().join(part), &NOT_SOURCES, &mut sources);
     }
     sources.sort();
@@ -136,18 +160,36 @@ async fn build() -> PathBuf {
         for (part, place) in [(EXAMPLE, EXAMPLE), (PACKAGE, PACKAGE), (FIXTURE, BUILT_FIXTURE)] {
             copy(&repository().join(part), &staged.join(place), &NOT_SOURCES);
         }
-        let example = staged.join(EXAMPLE);
+        let (example, second) = (staged.join(EXAMPLE), staged.join(BUILT_SECOND));
+        copy(&repository().join(EXAMPLE), &second, &NOT_OF_SECOND);
+        change(&second);
+        copy(&repository().join(SECOND), &second, &[]);
         run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&example));
         // The build renders the lists of posts, so the data service comes first.
         let mut data = data_service(&example);
         let address = data.listening("data service listening").await;
-        for application in [&example, &staged.join(BUILT_FIXTURE)] {
+        for application in [&example, &second, &staged.join(BUILT_FIXTURE)] {
             let mut next = next(application, &example);
             run(next.arg("build").env("DATA_URL", format!("http://{address}")).env_remove("KUBE_ISR_URL"));
         }
         fs::rename(&staged, &built).expect("the build in its place");
     }
     built
+}
+
+/// A source of an example as its second build has it: what a component says is another text, and what it looks like another
+/// file.
+pub fn changed(source: &str) -> String {
+    source.replace("All posts", "All the posts").replace("max-width: 38rem", "max-width: 40rem")
+}
+
+fn change(folder: &Path) {
+    let mut sources = Vec::new();
+    list(folder, &[], &mut sources);
+    for source in sources {
+        let text = fs::read_to_string(&source).expect("a text");
+        fs::write(source, changed(&text)).expect("the changed text");
+    }
 }
 
 fn data_service(folder: &Path) -> Process {
