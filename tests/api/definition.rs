@@ -11,7 +11,7 @@ use crate::support::route;
 /// A route with one field changed; null removes it.
 fn with(field: &str, value: Value) -> Value {
     let mut spec = json!({
-        "hostnames": ["shop.example.com"], "path": "/blog/[slug]", "interval": "10s",
+        "hostnames": ["shop.example.com"], "path": "/blog/[slug]", "interval": "10s", "framework": "NextJs",
         "backendRef": { "name": "web", "port": 3000 },
     });
     match value {
@@ -41,6 +41,11 @@ fn cases() -> Vec<(&'static str, Value, bool)> {
         ("originToken", token("token"), true),
         ("framework", json!("NextJs"), true),
         ("framework", json!("nextjs"), false),
+        ("defaultLocale", json!("en"), true),
+        ("defaultLocale", json!("pt-BR"), true),
+        ("defaultLocale", json!(""), false),
+        ("defaultLocale", json!("en/us"), false),
+        ("defaultLocale", json!("-en"), false),
         ("query", json!({ "allow": ["page"] }), true),
         ("query", json!({ "allow": ["*"] }), true),
         ("query", json!({ "allow": ["*", "page"] }), false),
@@ -172,6 +177,8 @@ fn lengths() -> Vec<(&'static str, Value, bool)> {
         ("backendRef", json!({ "name": long(254), "port": 80 }), false),
         ("bypassToken", secret(long(254), "token".into()), false),
         ("originToken", secret("isr".into(), long(254)), false),
+        ("defaultLocale", json!(long(35)), true),
+        ("defaultLocale", json!(long(36)), false),
         ("path", json!(format!("/{}", long(1023))), true),
         ("path", json!(format!("/{}", long(1024))), false),
         ("prerender", json!({ "paths": [format!("/blog/{}", long(506))] }), true),
@@ -236,6 +243,12 @@ async fn api_the_api_server_and_kube_isr_check_are_of_one_mind() {
         assert!(said.contains(field) && said.contains("set interval too"), "{said}");
         assert!(is_checked(&manifest).is_err());
     }
+    let mut manifest = with("framework", json!("Nuxt"));
+    manifest["spec"]["defaultLocale"] = json!("en");
+    let said =
+        cluster.plane.try_kubectl(&["create", "--dry-run=server", "-f", "-"], Some(&manifest.to_string()));
+    assert!(said.expect_err("Nuxt has none").contains("set framework: NextJs too"));
+    assert!(is_checked(&manifest).is_err());
 }
 
 #[tokio::test]

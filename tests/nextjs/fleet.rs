@@ -29,7 +29,7 @@ pub struct Fleet {
 struct Replica {
     address: SocketAddr,
     _process: Process,
-    _application: Application,
+    application: Application,
 }
 
 impl Fleet {
@@ -54,7 +54,7 @@ impl Fleet {
                 ("KUBE_ISR_TOKEN", TOKEN),
             ]);
             let address = process.listening("Ready").await;
-            replicas.push(Replica { address, _process: process, _application: application });
+            replicas.push(Replica { address, _process: process, application });
         }
         for (proxy, replica) in proxies.iter().zip(&replicas[1..]) {
             let folder = proxy.folder();
@@ -62,6 +62,8 @@ impl Fleet {
             for (index, path) in ROUTES.iter().enumerate() {
                 let route =
                     route(&format!("/docs{path}")).interval(interval).token(TOKEN).framework("NextJs");
+                let is_english = *path == "/posts/[slug]";
+                let route = if is_english { route.set("defaultLocale", json!("en")) } else { route };
                 folder.write(&format!("route-{index}.yaml"), &route.yaml(replica.address.port()));
             }
         }
@@ -74,6 +76,11 @@ impl Fleet {
             .await;
         }
         fleet
+    }
+
+    /// The identifier of the build, which all replicas have.
+    pub fn build(&self) -> &str {
+        &self.replicas[0].application.build
     }
 
     /// The replica that no proxy asks.

@@ -12,6 +12,35 @@ fn import(folder: &Path, more: &[&str]) -> Output {
     command.args(more).output().expect("kube-isr")
 }
 
+/// What a base path, languages and intercepting routes make of the routes of a build.
+#[tokio::test]
+async fn the_routes_of_a_build_name_its_languages_and_what_is_intercepted() {
+    let fixture = Application::fixture().await;
+    let written = import(fixture.path(), &[]);
+    let text = String::from_utf8(written.stdout).expect("text");
+    assert!(text.contains("path: /docs/blog\n  interval: 1h\n  framework: NextJs\n  backendRef"), "{text}");
+    let english = "path: /docs/posts/[slug]\n  # No interval: the application's own Cache-Control governs.\n  framework: NextJs\n  defaultLocale: en\n";
+    assert!(text.contains(english), "{text}");
+    let german = english.replace("/posts", "/de/posts").replace("  defaultLocale: en\n", "  backendRef:\n");
+    assert!(text.contains(&german), "{text}");
+
+    let second = Application::second().await;
+    let text = String::from_utf8(import(second.path(), &[]).stdout).expect("text");
+    let (_, photo) = text.split_once("path: /photo/[id]\n").expect("the photo");
+    let (photo, _) = photo.split_once("---").unwrap_or((photo, ""));
+    assert!(photo.contains("  varyBy:\n    headers:\n      - \"Next-Url\"\n"), "{text}");
+    assert_eq!(text.matches("varyBy").count(), 1, "no other page is intercepted: {text}");
+    let kept = second.path().join("isr-routes.yaml");
+    std::fs::write(&kept, text.replace("- \"Next-Url\"", "- Accept-Language")).expect("a file");
+    let other = import(second.path(), &["--check", kept.to_str().expect("a path")]);
+    let said = String::from_utf8(other.stdout).expect("text");
+    assert!(said.contains("spec.varyBy.headers: is absent, and the build says Next-Url"), "{said}");
+    assert!(
+        said.ends_with("\n1 difference: write the routes anew by the same command without --check\n"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn the_routes_of_a_build_are_those_that_its_pages_say() {
     let application = Application::copy().await;

@@ -56,7 +56,10 @@ use crate::{BackendRef, Duration, SecretKeyRef};
         .field_path(".prerender"),
     validation = Rule::new("!has(self.prerender) || self.hostnames.exists(h, !h.startsWith('*'))")
         .message("prerender renders pages of exact hostnames, and *.example.com names none: add a hostname such as shop.example.com, or remove prerender")
-        .field_path(".prerender")
+        .field_path(".prerender"),
+    validation = Rule::new("!has(self.defaultLocale) || (has(self.framework) && self.framework == 'NextJs')")
+        .message("defaultLocale says how Next.js names the data of a page: set framework: NextJs too, or remove defaultLocale")
+        .field_path(".defaultLocale")
 )]
 pub struct IsrRouteSpec {
     /// Hosts that this route answers for: `shop.example.com`, or `*.example.com` for every name under it. Lower case,
@@ -123,6 +126,17 @@ pub struct IsrRouteSpec {
     /// What rendered the pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub framework: Option<Framework>,
+
+    /// The language of the pages whose path names none, as `i18n.defaultLocale` in `next.config` says: Next.js asks for the
+    /// data of `/blog` at `/_next/data/<build>/en/blog.json`. For routes of the pages router in an application with `i18n`;
+    /// other languages have routes of their own (`/de/blog`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 35))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$')")
+            .message("defaultLocale is one of the languages of i18n.locales: write en, or en-US")
+    )]
+    pub default_locale: Option<String>,
 
     /// Query parameters that make a different page. All others are ignored and not passed to the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]

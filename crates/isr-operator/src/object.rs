@@ -125,6 +125,7 @@ fn empty() -> IsrRouteSpec {
         bypass_token: None,
         backend_ref: BackendRef { name: String::new(), port: 0 },
         framework: None,
+        default_locale: None,
         query: None,
         vary_by: None,
         tags: Vec::new(),

@@ -80,11 +80,14 @@ pub struct Companion {
     pub page_suffix: &'static str,
     /// The name under which the root page is asked for where its own path would leave nothing.
     pub index: Option<&'static str>,
+    /// Whether it names the language also of a page whose path names none, before the page's path.
+    pub localised: bool,
 }
 
 impl Companion {
-    /// The path of the page whose data `path` is, if it is such a data URL.
-    pub fn page<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+    /// The path of the page whose data `path` is, if it is such a data URL; with a `locale`, of the page whose path does not name
+    /// that language, if the data URL does.
+    pub fn page<'p>(&self, path: &'p str, locale: Option<&str>) -> Option<Cow<'p, str>> {
         let path = path.strip_suffix(self.suffix)?;
         if !path.ends_with(self.page_suffix) {
             return None;
@@ -92,6 +95,10 @@ impl Companion {
         let at = if self.prefix.is_empty() { 0 } else { path.find(self.prefix)? };
         let (base, page) = (&path[..at], &path[at + self.prefix.len()..]);
         let page = self.after_skipped(page)?;
+        let page = match locale {
+            Some(locale) => behind(page, locale)?,
+            None => page,
+        };
         Some(match (base, page) {
             ("", "") => Cow::Borrowed("/"),
             (base, "") => Cow::Borrowed(base),
@@ -114,6 +121,12 @@ impl Companion {
         }
         (page.is_empty() || page.starts_with('/')).then_some(page)
     }
+}
+
+/// What follows a first segment: empty, or with a slash before it.
+fn behind<'p>(page: &'p str, first: &str) -> Option<&'p str> {
+    let rest = page.strip_prefix('/')?.strip_prefix(first)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 impl Preset {
@@ -153,12 +166,12 @@ impl Preset {
 
     /// Whether `path` is data of one build of the application, which others do not know.
     pub fn is_of_a_build(&self, path: &str) -> bool {
-        self.companions.iter().any(|companion| companion.skip > 0 && companion.page(path).is_some())
+        self.companions.iter().any(|companion| companion.skip > 0 && companion.page(path, None).is_some())
     }
 
     /// Whether `path` is a data companion of some page.
     pub fn is_companion(&self, path: &str) -> bool {
-        self.companions.iter().any(|companion| companion.page(path).is_some())
+        self.companions.iter().any(|companion| companion.page(path, None).is_some())
     }
 }
 
@@ -177,7 +190,8 @@ static PLAIN: Preset = Preset {
 
 /// Next.js, pages and app router.
 ///
-/// The pages router fetches `/_next/data/<build>/<page>.json`. The app router asks the page's own URL with `RSC: 1`,
+/// The pages router fetches `/_next/data/<build>/<page>.json`, where the page begins with its language if there are any,
+/// also that of the default language, whose pages do not. The app router asks the page's own URL with `RSC: 1`,
 /// and for one segment of it with `Next-Router-Segment-Prefetch`, which is only read beside `Next-Router-Prefetch: 1`.
 /// The answer for a page that is the same for all does not depend on the router's other headers, except that
 /// interception routes look at `Next-Url`: Next.js then lists it in `Vary`, and such payloads are stored where a route
@@ -191,6 +205,7 @@ static NEXT_JS: Preset = Preset {
         suffix: ".json",
         page_suffix: "",
         index: Some("/index"),
+        localised: true,
     }],
     key_headers: &[
         PresetHeader { name: "rsc", normalise: Normalise::Flag("1"), only_with: None, sent_with: &[] },
@@ -225,8 +240,22 @@ static NEXT_JS: Preset = Preset {
 static SVELTE_KIT: Preset = Preset {
     name: "SvelteKit",
     companions: &[
-        Companion { prefix: "", skip: 0, suffix: "/__data.json", page_suffix: "", index: None },
-        Companion { prefix: "", skip: 0, suffix: "__data.json", page_suffix: ".html", index: None },
+        Companion {
+            prefix: "",
+            skip: 0,
+            suffix: "/__data.json",
+            page_suffix: "",
+            index: None,
+            localised: false,
+        },
+        Companion {
+            prefix: "",
+            skip: 0,
+            suffix: "__data.json",
+            page_suffix: ".html",
+            index: None,
+            localised: false,
+        },
     ],
     key_headers: &[],
     dropped_query: &["x-sveltekit-invalidated", "x-sveltekit-trailing-slash"],
@@ -243,8 +272,22 @@ static SVELTE_KIT: Preset = Preset {
 static NUXT: Preset = Preset {
     name: "Nuxt",
     companions: &[
-        Companion { prefix: "", skip: 0, suffix: "/_payload.json", page_suffix: "", index: None },
-        Companion { prefix: "", skip: 0, suffix: "/_payload.js", page_suffix: "", index: None },
+        Companion {
+            prefix: "",
+            skip: 0,
+            suffix: "/_payload.json",
+            page_suffix: "",
+            index: None,
+            localised: false,
+        },
+        Companion {
+            prefix: "",
+            skip: 0,
+            suffix: "/_payload.js",
+            page_suffix: "",
+            index: None,
+            localised: false,
+        },
     ],
     key_headers: &[],
     dropped_query: &["_b"],

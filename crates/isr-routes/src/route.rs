@@ -37,6 +37,8 @@ pub struct Route {
     pub key_headers: Vec<KeyHeader>,
     /// What is known about its framework.
     pub preset: &'static Preset,
+    /// The language that data URLs name where the page's path names none.
+    pub default_locale: Option<String>,
     /// Tags of each of its pages.
     pub tags: Vec<String>,
     /// Marks of the requests that never touch the cache.

@@ -3,7 +3,7 @@
 mod digest;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::index::Index;
@@ -54,11 +54,27 @@ pub struct HostRoutes {
     hostname: String,
     routes: Vec<Arc<Route>>,
     trie: Trie,
-    companions: Vec<(&'static Preset, &'static Companion)>,
+    data: Vec<DataUrls>,
     /// Where unmatched paths go: the one backend of all routes, if there is only one.
     pass: Option<Arc<Backend>>,
     /// Where a preset's untouched paths go, when the preset's routes name one backend.
     untouched: Vec<(&'static str, Arc<Backend>)>,
+}
+
+/// Data URLs that belong to routes of a hostname.
+#[derive(Debug)]
+struct DataUrls {
+    preset: &'static Preset,
+    companion: &'static Companion,
+    /// The language that they name and their pages' paths do not; of the routes with this default alone.
+    locale: Option<String>,
+}
+
+impl DataUrls {
+    fn are_of(&self, route: &Route) -> bool {
+        std::ptr::eq(route.preset, self.preset)
+            && (self.locale.is_none() || route.default_locale == self.locale)
+    }
 }
 
 impl Default for RouteTable {
@@ -210,22 +226,30 @@ impl HostRoutes {
 
     fn new(hostname: String, routes: Vec<Arc<Route>>) -> Self {
         let trie = Trie::new(&routes);
-        let mut companions = Vec::new();
+        let mut data = Vec::new();
         let mut untouched = Vec::new();
         let mut presets: Vec<&'static Preset> = Vec::new();
+        let mut locales: BTreeSet<&str> = BTreeSet::new();
         for route in &routes {
             if !presets.contains(&route.preset) {
                 presets.push(route.preset);
             }
+            locales.extend(route.default_locale.as_deref());
         }
         for preset in presets {
-            companions.extend(preset.companions.iter().map(|companion| (preset, companion)));
+            for companion in preset.companions {
+                // A path that begins like a language may be matched by a catch-all as well, and is that of the page then.
+                let named =
+                    locales.iter().filter(|_| companion.localised).map(|&locale| Some(locale.to_owned()));
+                let urls = |locale| DataUrls { preset, companion, locale };
+                data.extend(named.chain([None]).map(urls));
+            }
             if let Some(backend) = one_backend(routes.iter().filter(|route| route.preset == preset)) {
                 untouched.extend(preset.untouched.iter().map(|prefix| (*prefix, backend.clone())));
             }
         }
         let pass = one_backend(routes.iter());
-        Self { hostname, routes, trie, companions, pass, untouched }
+        Self { hostname, routes, trie, data, pass, untouched }
     }
 
     /// Whether these are its routes, the very same.
@@ -237,10 +261,10 @@ impl HostRoutes {
     fn find<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, Cow<'p, str>)> {
         let is_data = Preset::ALL.iter().any(|preset| preset.is_companion(path));
         // Most requests are for pages, and need not wait for this list to come from memory.
-        let companions = if is_data { &self.companions[..] } else { &[] };
-        for &(preset, companion) in companions {
-            if let Some(page) = companion.page(path)
-                && let Some(route) = self.trie.find(&page, |route| std::ptr::eq(route.preset, preset))
+        let data = if is_data { &self.data[..] } else { &[] };
+        for urls in data {
+            if let Some(page) = urls.companion.page(path, urls.locale.as_deref())
+                && let Some(route) = self.trie.find(&page, |route| urls.are_of(route))
             {
                 return Some((route, page));
             }

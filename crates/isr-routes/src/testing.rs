@@ -28,6 +28,7 @@ pub(crate) fn route_with(path: &str) -> Route {
         tags: Vec::new(),
         bypass: Vec::new(),
         prerender: None,
+        default_locale: None,
     }
 }
 

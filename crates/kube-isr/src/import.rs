@@ -35,10 +35,10 @@ use crate::usage::Usage;
 #[command(after_help = "\
 Examples:
   $ next build
-  $ kube-isr import nextjs . --hostname shop.example.com --service web > deploy/isr-routes.yaml
+  $ kube-isr import nextjs . --hostname shop.example.com --service web > deploy/isr.yaml
 
   $ kube-isr import nextjs . --hostname shop.example.com --service web --check deploy/
-  deploy/isr-routes.yaml:14: IsrRoute default/blog-posts: spec.interval: is 10s, and the build says 1m
+  deploy/isr.yaml:14: IsrRoute default/blog-posts: spec.interval: is 10s, and the build says 1m
   1 difference: write the routes anew by the same command without --check
 
 Reads what these leave behind:
@@ -133,6 +133,10 @@ struct Page {
     source: String,
     /// As `spec.query.allow` says it.
     query: Vec<String>,
+    /// As `spec.defaultLocale` says it.
+    default_locale: Option<String>,
+    /// As `spec.varyBy.headers` says it.
+    vary_by: Vec<String>,
     /// Paths of pages that the build names, as `spec.prerender.paths` says them.
     known: Vec<String>,
 }

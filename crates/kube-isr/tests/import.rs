@@ -47,6 +47,7 @@ const IMPORT: &str = "import nextjs site --hostname shop.example.com --hostname 
 const WRITTEN: &str = r#"# Written by kube-isr import nextjs from the build of the application.
 # Fields that the build says nothing about, such as staleFor or tags, may be added: --check leaves
 # them alone.
+
 # pages/blog-posts, revalidate: 10 (routes of .next/prerender-manifest.json)
 apiVersion: kube-isr.dev/v1alpha1
 kind: IsrRoute

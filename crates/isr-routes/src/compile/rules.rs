@@ -24,6 +24,8 @@ const MAX_TAGS: usize = 64;
 const MAX_TAG_BYTES: usize = 256;
 /// The longest name of an object, and of a key in a Secret, that Kubernetes takes.
 const MAX_NAME_CHARACTERS: usize = 253;
+/// The longest name of a language in characters: the longest that RFC 5646 (section 4.4.1) expects.
+const MAX_LOCALE_CHARACTERS: usize = 35;
 
 /// The route that the fields describe, not yet resolved; `None` when the report says why there is none.
 ///
@@ -40,6 +42,7 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
     let tags = tags(spec, report);
     let bypass = request::bypass(spec, report);
     let prerender = prerender::prerender(spec, path.as_ref(), report);
+    let default_locale = default_locale(spec, preset, report);
     secrets(spec, report);
     invalidate_on(spec, report);
     if report.problems.iter().any(|problem| problem.severity == Severity::Error) {
@@ -56,10 +59,34 @@ pub(super) fn route(resource: &IsrRoute, report: &mut Report) -> Option<Route> {
         query,
         key_headers,
         preset,
+        default_locale,
         tags,
         bypass,
         prerender,
     })
+}
+
+fn default_locale(spec: &IsrRouteSpec, preset: &Preset, report: &mut Report) -> Option<String> {
+    const FIELD: &str = "spec.defaultLocale";
+    let locale = spec.default_locale.as_ref()?;
+    let mut parts = locale.split(['-', '_']);
+    if !parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        report.invalid(
+            FIELD,
+            format!("`{locale}` is no language: write one of i18n.locales, such as en or en-US"),
+        );
+    }
+    if locale.len() > MAX_LOCALE_CHARACTERS {
+        report
+            .invalid(FIELD, format!("is longer than {MAX_LOCALE_CHARACTERS} characters: write en or en-US"));
+    }
+    if !preset.companions.iter().any(|companion| companion.localised) {
+        report.invalid(
+            FIELD,
+            "says how Next.js names the data of a page: set framework: NextJs too, or remove defaultLocale",
+        );
+    }
+    Some(locale.clone())
 }
 
 fn hostnames(spec: &IsrRouteSpec, report: &mut Report) -> Vec<String> {

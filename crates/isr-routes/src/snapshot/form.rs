@@ -42,6 +42,8 @@ pub(super) struct Form {
     vary_by: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     framework: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_locale: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -147,6 +149,7 @@ impl Form {
                 .map(|header| header.name.to_string())
                 .collect(),
             framework: route.preset.framework().map(ToOwned::to_owned),
+            default_locale: route.default_locale.clone(),
             tags: route.tags.clone(),
             bypass: route
                 .bypass
@@ -202,6 +205,7 @@ impl Form {
             },
             key_headers: KeyHeader::of_route(preset, vary_by),
             preset,
+            default_locale: self.default_locale,
             tags: self.tags,
             bypass: self.bypass.into_iter().map(bypass).collect::<Result<_, String>>()?,
             prerender: self.prerender.map(|PrerenderForm { paths, sitemap }| Prerender { paths, sitemap }),

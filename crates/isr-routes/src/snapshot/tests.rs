@@ -97,7 +97,8 @@ fn any_fields() -> impl Strategy<Value = Value> {
     (interval, framework, query, headers, bypass, token, origin, backend, any::<bool>()).prop_map(
         |(interval, framework, query, headers, bypass, token, origin, backend, flag)| {
             let with_interval = flag && !interval.is_null();
-            json!({ "interval": interval, "framework": framework, "query": query, "varyBy": headers,
+            let locale = if framework == json!("NextJs") && flag { json!("en-US") } else { Value::Null };
+            json!({ "interval": interval, "framework": framework, "defaultLocale": locale, "query": query, "varyBy": headers,
                 "bypass": bypass, "bypassToken": token, "originToken": origin, "backendRef": backend,
                 "staleFor": if with_interval { json!("90s") } else { Value::Null },
                 "cacheControl": if with_interval { json!("Override") } else { Value::Null },

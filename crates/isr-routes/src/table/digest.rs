@@ -85,6 +85,7 @@ impl Meaning {
             });
         });
         self.text(route.preset.name);
+        self.list(&Vec::from_iter(&route.default_locale), |meaning, locale| meaning.text(locale));
         self.list(&route.tags, |meaning, tag| meaning.text(tag));
         self.list(&route.bypass, |meaning, rule| match rule {
             BypassRule::Cookie(name) => meaning.text(&format!("cookie {name}")),

@@ -101,6 +101,38 @@ fn data_companions_belong_to_their_page() {
     }
 }
 
+/// The default language is in data URLs, and not in the paths of its pages.
+#[test]
+fn data_of_the_default_language_belongs_to_its_page() {
+    let spoken = |path, locale: Option<&str>| {
+        let route = route("h", path, Some(Framework::NextJs), "web");
+        Arc::new(Route { default_locale: locale.map(ToOwned::to_owned), ..Route::clone(&route) })
+    };
+    let routes = vec![
+        spoken("/docs", Some("en")),
+        spoken("/docs/posts/[slug]", Some("en")),
+        spoken("/docs/de/posts/[slug]", None),
+        spoken("/docs/news/[slug]", Some("en-US")),
+        spoken("/docs/plain/[slug]", None),
+        spoken("/[[...all]]", None),
+    ];
+    let table = RouteTable::after(&RouteTable::default(), routes, false);
+    for (path, expected) in [
+        ("/docs/_next/data/b/en/posts/1.json", "/docs/posts/[slug] for /docs/posts/1"),
+        ("/docs/_next/data/b/posts/1.json", "/docs/posts/[slug] for /docs/posts/1"),
+        ("/docs/_next/data/b/de/posts/1.json", "/docs/de/posts/[slug] for /docs/de/posts/1"),
+        ("/docs/_next/data/b/en.json", "/docs for /docs"),
+        ("/docs/_next/data/b/en-US/news/1.json", "/docs/news/[slug] for /docs/news/1"),
+        // Each route has its own, and without one a language is a segment as any other.
+        ("/docs/_next/data/b/en/news/1.json", "/[[...all]] for /docs/en/news/1"),
+        ("/docs/_next/data/b/en/plain/1.json", "/[[...all]] for /docs/en/plain/1"),
+        ("/docs/_next/data/b/end/posts/1.json", "/[[...all]] for /docs/end/posts/1"),
+        ("/docs/en/posts/1", "/[[...all]] for /docs/en/posts/1"),
+    ] {
+        assert_eq!(answer(&table, "h", path), expected, "{path}");
+    }
+}
+
 #[test]
 fn a_companion_without_a_page_is_looked_up_under_its_own_path() {
     let routes = vec![

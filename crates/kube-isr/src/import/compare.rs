@@ -32,7 +32,16 @@ pub(super) fn differences(
     for route in routes {
         let wanted = ObjectRef::route(&route.namespace, &route.name);
         let Some(resource) = kept.routes.iter().find(|resource| object(resource) == wanted) else {
-            found.push(format!("{named}: {wanted}: is missing, and the build has {}", route.path));
+            // By hand, or by an import with other arguments.
+            let is_alike = |resource: &&IsrRoute| {
+                let hostnames = &resource.spec.hostnames;
+                resource.spec.path == route.path
+                    && hostnames.iter().any(|host| route.hostnames.contains(host))
+            };
+            let hint = kept.routes.iter().find(is_alike).map_or_else(String::new, |alike| {
+                format!(" ({} has that path: were --namespace and --name-prefix the same?)", object(alike))
+            });
+            found.push(format!("{named}: {wanted}: is missing, and the build has {}{hint}", route.path));
             continue;
         };
         for (field, is, wants) in fields(&resource.spec, route) {
@@ -78,6 +87,12 @@ fn fields(spec: &IsrRouteSpec, route: &Route) -> Vec<(&'static str, Option<Strin
         ("spec.backendRef.port", Some(spec.backend_ref.port.to_string()), Some(route.port.to_string())),
     ];
     let query = spec.query.as_ref().map_or(&[][..], |query| &query.allow);
+    // People may have named others besides.
+    let has_header = |name: &&String| {
+        let named = spec.vary_by.iter().flat_map(|vary_by| &vary_by.headers);
+        named.into_iter().any(|header| header.eq_ignore_ascii_case(name))
+    };
+    let vary_by: Vec<String> = route.vary_by.iter().filter(has_header).cloned().collect();
     let bypass = spec.bypass_token.as_ref().map(|token| reference(&token.secret_key_ref));
     let origin = spec.origin_token.as_ref().map(|token| reference(&token.secret_key_ref));
     let prerender = spec.prerender.as_ref().map_or(&[][..], |prerender| &prerender.paths);
@@ -85,6 +100,8 @@ fn fields(spec: &IsrRouteSpec, route: &Route) -> Vec<(&'static str, Option<Strin
     for (field, is, wants) in [
         ("spec.interval", interval(spec, route), route.interval.clone()),
         ("spec.query.allow", list(query), list(&route.query)),
+        ("spec.defaultLocale", spec.default_locale.clone(), route.default_locale.clone()),
+        ("spec.varyBy.headers", list(&vary_by), list(&route.vary_by)),
         ("spec.bypassToken.secretKeyRef", bypass, wanted(&route.bypass_token)),
         ("spec.originToken.secretKeyRef", origin, wanted(&route.origin_token)),
         ("spec.prerender.paths", list(prerender), list(&route.prerender)),

@@ -158,8 +158,10 @@ impl Reading<'_> {
                 path: self.site.public(key, pattern::literal_path),
                 interval: every,
                 source: format!("{made}, {} (routes of .next/{PRERENDERED})", said(every)),
-                query: Vec::new(),
+                default_locale: self.site.default_of(key),
+                vary_by: self.site.vary_by(source),
                 known: self.site.known(key).into_iter().collect(),
+                ..Page::default()
             });
         }
     }
@@ -204,11 +206,15 @@ impl Reading<'_> {
                     path: pattern::below(&self.site.mount.base_path, &local),
                     interval: shortest,
                     source: source.clone(),
-                    query: Vec::new(),
+                    default_locale: locale
+                        .filter(|locale| self.site.is_default(locale))
+                        .map(ToOwned::to_owned),
+                    vary_by: self.site.vary_by(key),
                     known: listed()
                         .filter(|(path, _)| is_mine(path))
                         .filter_map(|(path, _)| self.site.known(path))
                         .collect(),
+                    ..Page::default()
                 });
             }
             self.build.pages.extend(pages);
@@ -262,7 +268,7 @@ impl Mode {
 }
 
 /// A route's path as `spec.path` writes it; `None` for an intercepting one.
-fn shape(route: &str) -> Option<String> {
+pub(super) fn shape(route: &str) -> Option<String> {
     let mut segments = Vec::new();
     for segment in route.split('/').filter(|segment| !segment.is_empty()) {
         let within = |open: &str, close: &str| segment.strip_prefix(open)?.strip_suffix(close);

@@ -142,6 +142,7 @@ pub(super) fn pages(configuration: &Configuration) -> anyhow::Result<Build> {
             interval,
             source: format!("routeRules['{path}'], {why} ({SERVER})"),
             query: rule.get("isr").get("allowQuery").texts(),
+            ..Page::default()
         });
     }
     ensure!(

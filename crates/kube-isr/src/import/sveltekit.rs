@@ -96,7 +96,8 @@ pub(super) fn pages(
         for path in paths {
             let known = if path.contains('[') { Vec::new() } else { vec![path.clone()] };
             let source = format!("src/routes{id}, {why} (config)");
-            build.pages.push(Page { path, interval, source, query: isr.get("allowQuery").texts(), known });
+            let query = isr.get("allowQuery").texts();
+            build.pages.push(Page { path, interval, source, query, known, ..Page::default() });
         }
     }
     ensure!(

@@ -44,6 +44,8 @@ fn any_page() -> impl Strategy<Value = Page> {
         interval,
         source,
         query: if has_query { vec!["page".to_owned(), "q: #\"".to_owned()] } else { Vec::new() },
+        default_locale: has_query.then(|| "en-US".to_owned()),
+        vary_by: if has_query { vec!["Next-Url".to_owned()] } else { Vec::new() },
     })
 }
 
@@ -116,6 +118,11 @@ spec: { hostnames: [shop.example.com], path: /mine, interval: 10s, backendRef: {
 ---
 apiVersion: kube-isr.dev/v1alpha1
 kind: IsrRoute
+metadata: { name: about, namespace: other }
+spec: { hostnames: [shop.example.com], path: /about, interval: 10s, backendRef: { name: web, port: 3000 } }
+---
+apiVersion: kube-isr.dev/v1alpha1
+kind: IsrRoute
 metadata: { name: news-slug, labels: { kube-isr.dev/imported-from: nextjs } }
 spec:
   hostnames: [shop.example.com]
@@ -129,7 +136,7 @@ spec:
     assert_eq!(
         found,
         [
-            "deploy: IsrRoute default/about: is missing, and the build has /about",
+            "deploy: IsrRoute default/about: is missing, and the build has /about (IsrRoute other/about has that path: were --namespace and --name-prefix the same?)",
             "routes.yaml:10: IsrRoute default/blog-slug: spec.backendRef.port: is 80, and the build says 3000",
             "routes.yaml:7: IsrRoute default/blog-slug: spec.interval: is 10s, and the build says 1m30s",
             "routes.yaml:16: IsrRoute default/gone: is imported, and the build has no /gone",

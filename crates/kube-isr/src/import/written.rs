@@ -27,6 +27,8 @@ pub(super) struct Route {
     pub(super) bypass_token: Option<(String, String)>,
     pub(super) origin_token: Option<(String, String)>,
     pub(super) query: Vec<String>,
+    pub(super) default_locale: Option<String>,
+    pub(super) vary_by: Vec<String>,
     pub(super) prerender: Vec<String>,
     source: String,
 }
@@ -58,6 +60,8 @@ pub(super) fn routes(args: &ImportArgs, pages: &[Page]) -> Vec<Route> {
             bypass_token: secret(&args.token_secret, "token"),
             origin_token: secret(&args.origin_token_secret, "previewModeId"),
             query: page.query.clone(),
+            default_locale: page.default_locale.clone(),
+            vary_by: page.vary_by.clone(),
             // Without an interval nothing can be prerendered.
             prerender: match page.interval {
                 Every::Unsaid => Vec::new(),
@@ -110,12 +114,13 @@ pub(super) fn text(args: &ImportArgs, build: &Build, routes: &[Route]) -> String
         comment(
             &mut text,
             "",
-            "Next.js caches pages itself. With --origin-token-secret, the Secret that holds its previewModeId (.next/prerender-manifest.json), it renders anew when asked to.",
+            "Next.js caches pages itself, and renders anew for kube-isr with @kube-isr/next in its next.config; without that, with --origin-token-secret, the Secret that holds the previewModeId of this build (.next/prerender-manifest.json).",
         );
     }
     for note in &build.notes {
         comment(&mut text, "", note);
     }
+    text.push('\n');
     for (place, route) in routes.iter().enumerate() {
         if place > 0 {
             text.push_str("---\n");
@@ -151,6 +156,9 @@ impl Route {
             None => line(format_args!("  # No interval: the application's own Cache-Control governs.")),
         }
         line(format_args!("  framework: {}", self.framework));
+        if let Some(locale) = &self.default_locale {
+            line(format_args!("  defaultLocale: {}", scalar(locale)));
+        }
         line(format_args!("  backendRef:"));
         line(format_args!("    name: {}", scalar(&self.service)));
         line(format_args!("    port: {}", self.port));
@@ -162,9 +170,11 @@ impl Route {
                 line(format_args!("      key: {}", scalar(key)));
             }
         }
-        for (outer, inner, items) in
-            [("query", "allow", &self.query), ("prerender", "paths", &self.prerender)]
-        {
+        for (outer, inner, items) in [
+            ("query", "allow", &self.query),
+            ("varyBy", "headers", &self.vary_by),
+            ("prerender", "paths", &self.prerender),
+        ] {
             if !items.is_empty() {
                 line(format_args!("  {outer}:"));
                 line(format_args!("    {inner}:"));

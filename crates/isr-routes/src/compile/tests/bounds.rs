@@ -33,7 +33,7 @@ fn path(size: usize) -> Value {
     format!("/{}", "n".repeat(size))[..size].into()
 }
 
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 27] = [
     ("hostnames", names, |value| json!({ "hostnames": value })),
     ("hostnames[]", |size| "a.".repeat(size)[..size].into(), |value| json!({ "hostnames": [value] })),
     ("path", path, |value| json!({ "path": value })),
@@ -44,6 +44,7 @@ const ROWS: [Row; 26] = [
         |size| format!("/{}.xml", "n".repeat(size - 5)).into(),
         |value| json!({ "prerender": { "sitemap": value } }),
     ),
+    ("defaultLocale", text, |value| json!({ "framework": "NextJs", "defaultLocale": value })),
     ("interval", duration, |value| json!({ "interval": value })),
     ("staleFor", duration, |value| json!({ "staleFor": value })),
     (

@@ -83,6 +83,18 @@ fn bad_fields_reject_the_route_and_no_other() {
     let many = |count: usize| (0..count).map(|number| format!("n{number}")).collect::<Vec<_>>();
     let table = [
         (
+            json!({ "defaultLocale": "en" }),
+            "spec.defaultLocale",
+            "says how Next.js names the data of a page",
+            "set framework: NextJs too, or remove defaultLocale",
+        ),
+        (
+            json!({ "defaultLocale": "en/us", "framework": "NextJs" }),
+            "spec.defaultLocale",
+            "is no language",
+            "write one of i18n.locales, such as en or en-US",
+        ),
+        (
             json!({ "prerender": {} }),
             "spec.prerender",
             "names no page",

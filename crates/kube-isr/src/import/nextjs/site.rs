@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::pattern;
+use super::pattern::{self, Overlap, overlap};
+use super::shape;
 
 /// Pages of the framework itself, which no visitor asks for by these paths.
 pub(super) const OF_NEXT: [&str; 5] = ["/404", "/500", "/_error", "/_not-found", "/_global-error"];
@@ -28,6 +29,29 @@ pub(super) struct I18n {
     pub(super) locale_detection: Option<bool>,
     #[serde(default)]
     pub(super) domains: Vec<Value>,
+}
+
+/// The route in whose place an intercepting one is shown: `/photo/[id]` for `/feed/(..)photo/[id]`. `(.)` is beside what stands
+/// before it, each `(..)` one level above that, and `(...)` the root.
+fn intercepted(route: &str) -> Option<String> {
+    let (before, marked) = route.split_once("/(.")?;
+    let mut levels: Vec<&str> = before.split('/').filter(|level| !level.is_empty()).collect();
+    let mut rest = &route[before.len() + 1..];
+    loop {
+        rest = if let Some(rest) = rest.strip_prefix("(...)") {
+            levels.clear();
+            rest
+        } else if let Some(rest) = rest.strip_prefix("(..)") {
+            levels.pop();
+            rest
+        } else if let Some(rest) = rest.strip_prefix("(.)") {
+            rest
+        } else {
+            break;
+        };
+    }
+    levels.push(rest);
+    (marked.len() > rest.len()).then(|| format!("/{}", levels.join("/")))
 }
 
 /// How the application is mounted.
@@ -55,6 +79,23 @@ impl<'b> Site<'b> {
 
     pub(super) fn is_default(&self, locale: &str) -> bool {
         self.mount.i18n.as_ref().is_some_and(|i18n| i18n.default_locale == locale)
+    }
+
+    /// The language of a listed path, if visitors ask for it without.
+    pub(super) fn default_of(&self, path: &str) -> Option<String> {
+        self.localised(path).0.filter(|locale| self.is_default(locale)).map(ToOwned::to_owned)
+    }
+
+    /// The header fields by which a route's pages differ: whoever comes from the page that an intercepting route is for gets
+    /// another payload.
+    pub(super) fn vary_by(&self, route: &str) -> Vec<String> {
+        let Some(path) = shape(route) else { return Vec::new() };
+        let is_it = |intercepted: &String| {
+            overlap(intercepted, &path) != Overlap::No || overlap(&path, intercepted) != Overlap::No
+        };
+        let made = self.app_paths.as_object().into_iter().flatten().filter_map(|(_, made)| made.as_str());
+        let intercepted = made.filter_map(intercepted).filter_map(|intercepted| shape(&intercepted));
+        intercepted.filter(is_it).take(1).map(|_| "Next-Url".to_owned()).collect()
     }
 
     /// Each language, or none once.
@@ -105,6 +146,27 @@ impl<'b> Site<'b> {
         match self.app_file(route) {
             Some(file) => format!("app{file}"),
             None => format!("pages{route}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_intercepted_is_found() {
+        for (route, expected) in [
+            ("/feed/(..)photo/[id]", Some("/photo/[id]")),
+            ("/(.)photo/[id]", Some("/photo/[id]")),
+            ("/feed/(.)photo", Some("/feed/photo")),
+            ("/a/b/c/(..)(..)photo", Some("/a/photo")),
+            ("/a/b/(...)photo/[id]", Some("/photo/[id]")),
+            ("/photo/[id]", None),
+            ("/docs/[...rest]", None),
+            ("/docs/[[...rest]]", None),
+        ] {
+            assert_eq!(intercepted(route).as_deref(), expected, "{route}");
         }
     }
 }
