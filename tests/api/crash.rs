@@ -1,7 +1,8 @@
 //! An operator that is killed before or after any of its writes: whoever follows it finishes what it began, and the
 //! proxies never see half of it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,8 +15,11 @@ use crate::control_plane::signal;
 use crate::installation::{Cluster, Operator, SHOP, SYSTEM, condition_of, text};
 use crate::support::{Client, PATIENCE, Proxy, TOKEN, eventually, get, let_time_pass, route};
 
-/// The test ends when a run needs fewer writes than the next one to be killed at, which is long before this.
-const WRITES_MOST: usize = 40;
+/// Operators that are started for each kind of world, at most. The test ends when none of the writes is left to be killed at, which
+/// is long before this.
+const RUNS_MOST: usize = 40;
+/// The same write is one to be killed at so often: two shards are written alike, and the Lease again and again.
+const ALIKE_MOST: usize = 2;
 /// Routes of 16 KiB each, so that the table does not fit into one shard of 256 KiB.
 const FILLERS: usize = 20;
 /// By then an event is written after the status that it tells of.
@@ -132,7 +136,11 @@ fn watch(proxy: &Proxy) -> (Arc<AtomicBool>, tokio::task::JoinHandle<usize>) {
     (over, watching)
 }
 
-/// What happens to the write at which the operator is killed, for every write in turn.
+/// Which write of a run it is: its method and path, and how many like it came before.
+type Write = (String, usize);
+
+/// The operator is killed at each of its writes in turn, which then meets this fate. Its tasks write in no certain order, so each
+/// run ends at the first write at which none has ended yet.
 async fn killed_at_every_write(fate: Fate) {
     let cluster = Cluster::new().await;
     let client = cluster.plane.client("admin").await;
@@ -148,20 +156,27 @@ async fn killed_at_every_write(fate: Fate) {
     assert_eq!(before["shards"].as_array().map(Vec::len), Some(2), "the table has two shards");
 
     let (over, watching) = watch(&proxy);
-    let mut deaths = Vec::new();
+    let deaths: [Arc<Mutex<BTreeSet<Write>>>; 2] = Default::default();
     let mut is_finished = [false; 2];
-    for number in 1..2 * WRITES_MOST {
-        let (nth, is_second) = (number.div_ceil(2), is_second(number));
+    for number in 1..2 * RUNS_MOST {
+        let is_second = is_second(number);
         let before = index(&client).await;
         cluster.plane.apply(&world(number));
-        let (victim, writes) = (Arc::new(Mutex::new(0)), AtomicUsize::new(0));
+        let (victim, mut writes) = (Arc::new(Mutex::new(0)), BTreeMap::<String, usize>::new());
         let (target, death) = (Arc::clone(&victim), Arc::new(Mutex::new(None)));
-        let noted = Arc::clone(&death);
+        let (noted, died_at) = (Arc::clone(&death), Arc::clone(&deaths[usize::from(is_second)]));
         chaos.decide(move |method, path| {
-            if !is_write(method) || writes.fetch_add(1, Ordering::Relaxed) + 1 != nth {
+            let mut noted = noted.lock().expect("the note");
+            if !is_write(method) || noted.is_some() {
                 return Fate::Passed;
             }
-            *noted.lock().expect("the note") = Some(format!("{method} {path}"));
+            let write = format!("{method} {path}");
+            let alike = writes.entry(write.clone()).or_default();
+            *alike += 1;
+            if *alike > ALIKE_MOST || !died_at.lock().expect("the deaths").insert((write.clone(), *alike)) {
+                return Fate::Passed;
+            }
+            *noted = Some(write);
             signal(*target.lock().expect("the victim"), "KILL");
             fate
         });
@@ -192,7 +207,6 @@ async fn killed_at_every_write(fate: Fate) {
         let what = format!("the world after {:?}", death.lock().expect("the note"));
         eventually(&what, PATIENCE * 3, async || is_settled(&client, &proxy, is_second).await).await;
         drop(operator);
-        deaths.extend(death.lock().expect("the note").take());
         let after = index(&client).await;
         let generation = |index: &Value| index["generation"].as_u64().expect("a number");
         assert_eq!(generation(&after), generation(&before) + 1, "one world, one generation: {what}");
@@ -204,7 +218,9 @@ async fn killed_at_every_write(fate: Fate) {
     }
     over.store(true, Ordering::Relaxed);
     let looks = watching.await.expect("the proxy served whole tables all the time");
+    let deaths = deaths.map(|deaths| deaths.lock().expect("the deaths").clone());
     println!("{looks} looks while it was killed at {deaths:#?}");
+    assert_eq!(is_finished, [true; 2], "it has died of everything");
     for resource in [
         "/leases/",
         "/secrets/",
@@ -215,7 +231,8 @@ async fn killed_at_every_write(fate: Fate) {
         "/services/",
         "/endpointslices/",
     ] {
-        assert!(deaths.iter().any(|death| death.contains(resource)), "it died at {resource}");
+        let is_one = |(write, _): &Write| write.contains(resource);
+        assert!(deaths.iter().flatten().any(is_one), "it died at {resource}");
     }
 }
 
