@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use crate::Head;
 
 /// A content coding (RFC 9110 §8.4.1) that this cache makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,14 +71,16 @@ impl Asked {
     }
 
     /// For a response that nobody has asked for yet: by its length and its media type it may be worth compressing.
-    pub fn not_yet(fields: &[(HeaderName, HeaderValue)], body: &Bytes) -> Self {
-        let media_type = fields.iter().find(|(name, _)| *name == CONTENT_TYPE);
-        let media_type = media_type.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default();
+    pub fn not_yet(head: &Head, body: &Bytes) -> Self {
+        let media_type = head.field(&CONTENT_TYPE).and_then(|value| std::str::from_utf8(value).ok());
+        let media_type = media_type.unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim_end();
         let compresses = COMPRESSIBLE.iter().any(|known| media_type.starts_with(known))
             || essence.ends_with("+json")
             || essence.ends_with("+xml");
-        if compresses && body.len() >= WORTH_IT { Self(AtomicU8::new(0)) } else { Self::never() }
+        // What has come in a coding is in its smallest form.
+        let is_plain = head.field(&CONTENT_ENCODING).is_none();
+        if compresses && is_plain && body.len() >= WORTH_IT { Self(AtomicU8::new(0)) } else { Self::never() }
     }
 
     /// Notes that `coding` is asked for. Whether this is the first time, so that it is to be made.
@@ -114,11 +117,14 @@ impl Clone for Asked {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderValue, StatusCode};
+
     use super::*;
 
     fn not_yet(media_type: &'static str, length: usize) -> Asked {
-        let fields = [(CONTENT_TYPE, HeaderValue::from_static(media_type))];
-        Asked::not_yet(&fields, &Bytes::from(vec![b'x'; length]))
+        let media_type = HeaderValue::from_static(media_type);
+        let head = Head::new(StatusCode::OK, &"".into(), None, [(&CONTENT_TYPE, &media_type)].into_iter());
+        Asked::not_yet(&head, &Bytes::from(vec![b'x'; length]))
     }
 
     #[test]

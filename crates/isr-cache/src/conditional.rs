@@ -1,11 +1,11 @@
 //! Conditional requests answered from a stored response (RFC 9110 §13, RFC 9111 §4.3.2).
 
-use http::header::{HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 
 use crate::control::list;
 use crate::freshness::date;
-use crate::{RequestFields, Timestamp};
+use crate::{RequestFields, Seconds};
 
 /// How much of a response a conditional request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum Precondition {
 pub fn precondition(
     method: &Method,
     request: &impl RequestFields,
-    etag: Option<&HeaderValue>,
-    modified_at: Option<Timestamp>,
+    etag: Option<&[u8]>,
+    modified_at: Option<Seconds>,
     status: StatusCode,
 ) -> Precondition {
     // Conditions count only where the answer without them is a success (§13.2.1).
@@ -36,13 +36,13 @@ pub fn precondition(
     } else {
         let since = || date(request, &IF_MODIFIED_SINCE);
         // Dates have whole seconds; a change within the same second is not told apart.
-        modified_at.is_some_and(|modified| since().is_some_and(|since| modified.as_secs() <= since.as_secs()))
+        modified_at.is_some_and(|modified| since().is_some_and(|since| modified <= since.seconds()))
     };
     if not_modified { Precondition::NotModified } else { Precondition::Full }
 }
 
-fn none_match_fails(request: &impl RequestFields, etag: Option<&HeaderValue>) -> bool {
-    let stored = etag.map(|etag| opaque(etag.as_bytes()));
+fn none_match_fails(request: &impl RequestFields, etag: Option<&[u8]>) -> bool {
+    let stored = etag.map(opaque);
     let mut candidates = request.values(&IF_NONE_MATCH).flat_map(list::entity_tags);
     // `*` means any representation, and there is one.
     candidates.any(|candidate| candidate == b"*" || Some(opaque(candidate)) == stored)

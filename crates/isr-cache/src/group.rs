@@ -1,7 +1,7 @@
 //! What stored responses that belong together share: the page, its data companions, its query variants.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Epoch, Mode, Timestamp, Watermark};
 
@@ -15,7 +15,7 @@ pub(crate) const TAGS_OF_GROUP: usize = 4 * crate::tags::TAGS_OF_RESPONSE;
 /// an invalidation of the whole group writes one.
 #[derive(Debug)]
 pub struct Group {
-    name: Arc<str>,
+    name: Box<str>,
     hard: AtomicU64,
     soft: AtomicU64,
     /// Where its page is further than data that was rendered before.
@@ -24,7 +24,8 @@ pub struct Group {
     checked: AtomicU64,
     /// When something more may be in effect, in milliseconds since the Unix epoch.
     until: AtomicU64,
-    tags: Mutex<Tags>,
+    /// Nothing until there are some: most pages have none.
+    tags: Mutex<Option<Box<Tags>>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ struct Tags {
 
 impl Group {
     /// A group with this name (host and page path, as in `shop.example.com/blog`) that nothing has invalidated.
-    pub fn new(name: Arc<str>) -> Self {
+    pub fn new(name: Box<str>) -> Self {
         Self {
             name,
             hard: AtomicU64::default(),
@@ -48,7 +49,7 @@ impl Group {
     }
 
     /// Host and page path.
-    pub fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -103,6 +104,7 @@ impl Group {
             return;
         }
         let mut known = self.tags();
+        let known = known.get_or_insert_default();
         let mut is_new = false;
         for tag in tags {
             if !known.all.contains(tag) {
@@ -135,13 +137,14 @@ impl Group {
     ) {
         // Under the lock, so that tags noted meanwhile are checked again.
         let tags = self.tags();
-        let (watermark, until) = judge(if tags.are_too_many { None } else { Some(&tags.all) });
+        let known = tags.as_deref().map_or(Some(&[][..]), |tags| (!tags.are_too_many).then_some(&*tags.all));
+        let (watermark, until) = judge(known);
         self.cover(watermark);
         self.until.store(until.0, Ordering::Release);
         self.checked.fetch_max(version, Ordering::AcqRel);
     }
 
-    fn tags(&self) -> MutexGuard<'_, Tags> {
+    fn tags(&self) -> MutexGuard<'_, Option<Box<Tags>>> {
         // Whoever panicked left a list of tags.
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,69 +1,204 @@
-//! The head of an answer from the store as HTTP/1.1 writes it.
+//! What stands before the body of a stored response, as HTTP/1.1 writes it.
 //!
-//! All of it but a line or two is the same for every visitor, so it is written once and kept beside the body.
+//! It is kept in the form in which nearly every visitor gets it: a hit copies it and adds the lines that depend on the
+//! moment. Most of it is the same on all pages of a route (the kind of content, what other caches may do with it, the
+//! application's name), so these lines are kept once for everybody who has them; a page has its entity tag, its dates and its
+//! links for itself.
 
-use http::header::{ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName};
-use http::{StatusCode, Version};
+mod common;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{
+    ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, DATE, ETAG,
+    HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, LINK, LOCATION,
+};
 
 use crate::cache_status::push_integer;
-use crate::{CacheStatus, Coding, Representation, StoredResponse, XIsrCache};
+use crate::freshness::date;
+use crate::{CacheStatus, Coding, Representation, Seconds, Timestamp, XIsrCache};
+use common::Common;
 
-const X_ISR_CACHE: HeaderName = HeaderName::from_static("x-isr-cache");
+/// Written for each answer, or never.
+const LEFT_OUT: [HeaderName; 4] = [AGE, CONTENT_LENGTH, ETAG, HeaderName::from_static("x-isr-cache")];
 
-impl StoredResponse {
-    /// The head that goes before the whole of a representation, as far as it does not depend on the moment: status line and
-    /// fields, without the empty line. Written when it is first asked for.
-    pub fn head<'r>(&self, representation: &'r Representation) -> &'r [u8] {
-        representation.head.get_or_init(|| {
-            let mut out = Vec::with_capacity(512);
-            let coded = representation.coding != Coding::Identity;
-            let ranges = self.status == StatusCode::OK;
-            let replaced = |name: &HeaderName| {
-                coded && *name == CONTENT_ENCODING
-                    || ranges && *name == ACCEPT_RANGES
-                    || *name == CONTENT_LENGTH
+/// Fields that say nothing without the content (RFC 9110 §15.4.5).
+const ABOUT_CONTENT: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
+
+/// Fields that differ from page to page, or from render to render. Any other that does costs its page a copy of the lines that
+/// could have been shared, and nothing else.
+const OF_ITS_OWN: [HeaderName; 9] = [
+    CONTENT_LOCATION,
+    DATE,
+    LAST_MODIFIED,
+    LINK,
+    LOCATION,
+    HeaderName::from_static("server-timing"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-runtime"),
+    HeaderName::from_static("x-trace-id"),
+];
+
+const ETAG_LINE: &[u8] = b"etag: ";
+
+/// Status and fields of a stored response, and the route that it was rendered for.
+#[derive(Clone, Debug)]
+pub struct Head {
+    common: Arc<Common>,
+    /// Lines of this response alone. The entity tag's is the first.
+    own: Box<[u8]>,
+    /// `Date`, where it is written as dates are to be. A line of it would be a tenth of what a small page takes beside its body.
+    date: Option<Seconds>,
+}
+
+impl Head {
+    /// The head of a response with this status and these fields, which was rendered for a route, `namespace/name`. `etag` is
+    /// the entity tag of its identity representation. Fields that are written for each answer are left out.
+    pub fn new<'f>(
+        status: StatusCode,
+        route: &Arc<str>,
+        etag: Option<&HeaderValue>,
+        fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+    ) -> Self {
+        let (mut content, mut shared, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(etag) = etag {
+            line("etag", etag.as_bytes(), &mut own);
+        }
+        let mut date = None;
+        for (name, value) in fields {
+            if *name == DATE && date.is_none() {
+                date = moment(value.as_bytes());
+                if date.is_some() {
+                    continue;
+                }
+            }
+            if LEFT_OUT.contains(name) || status == StatusCode::OK && *name == ACCEPT_RANGES {
+                continue;
+            }
+            let lines = if OF_ITS_OWN.contains(name) {
+                &mut own
+            } else if ABOUT_CONTENT.contains(name) {
+                &mut content
+            } else {
+                &mut shared
             };
-            status_line(self.status, &mut out);
-            self.write_fields(representation, replaced, &mut out);
-            if coded {
-                line("content-encoding", representation.coding.name().as_bytes(), &mut out);
-            }
-            if ranges {
-                line("accept-ranges", b"bytes", &mut out);
-            }
-            // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
-            if self.status != StatusCode::NO_CONTENT {
-                out.extend_from_slice(b"content-length: ");
-                push_integer(i64::try_from(representation.body.len()).unwrap_or(i64::MAX), &mut out);
-                out.extend_from_slice(b"\r\n");
-            }
-            out.into_boxed_slice()
-        })
+            line(name.as_str(), value.as_bytes(), lines);
+        }
+        Self { common: Common::of(status, route, &content, &shared), own: own.into(), date }
     }
 
-    /// Appends the same part of the head of a 304: without the fields about the content, which say nothing without it
-    /// (RFC 9110 §15.4.5).
-    pub fn write_not_modified(&self, representation: &Representation, out: &mut Vec<u8>) {
-        status_line(StatusCode::NOT_MODIFIED, out);
-        self.write_fields(representation, |name| [CONTENT_TYPE, CONTENT_ENCODING].contains(name), out);
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.common.status
     }
 
-    fn write_fields(
-        &self,
-        representation: &Representation,
-        is_left_out: impl Fn(&HeaderName) -> bool,
-        out: &mut Vec<u8>,
-    ) {
-        for (name, value) in &self.fields {
-            let is_ours = [AGE, ETAG, X_ISR_CACHE].contains(name);
-            if !is_ours && !is_left_out(name) {
-                line(name.as_str(), value.as_bytes(), out);
+    /// The route, as `namespace/name`.
+    pub fn route(&self) -> &str {
+        &self.common.route
+    }
+
+    /// The strong or weak entity tag of the identity representation.
+    #[inline]
+    pub fn etag(&self) -> Option<&[u8]> {
+        let line = self.own.strip_prefix(ETAG_LINE)?;
+        line.iter().position(|&byte| byte == b'\r').map(|end| &line[..end])
+    }
+
+    /// Names and values of the fields that are sent with every representation. Those that depend on the moment (`Age`,
+    /// `Cache-Status`) or on the representation (`ETag`, `Content-Encoding` of ours) are not among them.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
+        let lines = self.lines().map(|(name, value)| (name, Cow::Borrowed(value)));
+        lines.chain(self.date.map(|date| ("date", Cow::Owned(date::format(date).into()))))
+    }
+
+    /// The value of a field other than `Date`.
+    pub fn field(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.lines().find(|(known, _)| *known == name.as_str()).map(|(_, value)| value)
+    }
+
+    /// Appends the fields to a map. Their values are parts of one piece of memory.
+    pub fn append_to(&self, map: &mut HeaderMap) {
+        for part in [self.common.fields(), self.own_fields()] {
+            let copy = Bytes::copy_from_slice(part);
+            for (name, value) in lines(&copy) {
+                let value = HeaderValue::from_maybe_shared(copy.slice_ref(value));
+                // What a name and a value were written of makes them again.
+                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+                    map.append(name, value);
+                }
             }
         }
-        if let Some(etag) = &representation.etag {
-            line("etag", etag.as_bytes(), out);
+        if let Some(Ok(date)) = self.date.map(|date| HeaderValue::from_bytes(&date::format(date))) {
+            map.append(DATE, date);
         }
     }
+
+    /// Appends the head that goes before the whole of a representation, as far as it does not depend on the moment: status
+    /// line and fields, without the empty line.
+    #[inline]
+    pub fn write(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.common.whole());
+        match representation.coding {
+            Coding::Identity => out.extend_from_slice(&self.own),
+            coding => {
+                out.extend_from_slice(self.own_fields());
+                if let Some(etag) = representation.etag {
+                    line("etag", etag, out);
+                }
+                line("content-encoding", coding.name().as_bytes(), out);
+            }
+        }
+        self.write_date(out);
+        if self.common.status == StatusCode::OK {
+            out.extend_from_slice(b"accept-ranges: bytes\r\n");
+        }
+        // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
+        if self.common.status != StatusCode::NO_CONTENT {
+            out.extend_from_slice(b"content-length: ");
+            push_integer(i64::try_from(representation.body.len()).unwrap_or(i64::MAX), out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends the same part of the head of a 304.
+    #[inline]
+    pub fn write_not_modified(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
+        out.extend_from_slice(self.common.beside_content());
+        out.extend_from_slice(self.own_fields());
+        self.write_date(out);
+        if let Some(etag) = representation.etag {
+            line("etag", etag, out);
+        }
+    }
+
+    fn write_date(&self, out: &mut Vec<u8>) {
+        if let Some(date) = self.date {
+            line("date", &date::format(date), out);
+        }
+    }
+
+    /// Bytes that it takes for itself, beside what it shares.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.own.len()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        lines(self.common.fields()).chain(lines(self.own_fields()))
+    }
+
+    fn own_fields(&self) -> &[u8] {
+        let etag = self.etag().map_or(0, |etag| ETAG_LINE.len() + etag.len() + b"\r\n".len());
+        &self.own[etag..]
+    }
+}
+
+/// The moment that a date names, if it is the one way to write it.
+fn moment(text: &[u8]) -> Option<Seconds> {
+    date::parse(text).map(Timestamp::seconds).filter(|moment| date::format(*moment) == *text)
 }
 
 /// Appends the fields that depend on the moment, and the empty line.
@@ -77,13 +212,24 @@ pub fn write_moment(age: u64, short: XIsrCache, status: &CacheStatus<'_>, out: &
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-fn status_line(status: StatusCode, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{:?} {status}\r\n", Version::HTTP_11).as_bytes());
-}
-
 fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Names and values of lines that [`line`] wrote. A name holds no colon, and a value no end of a line.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    std::iter::from_fn(move || {
+        let colon = text.iter().position(|&byte| byte == b':')?;
+        let name = std::str::from_utf8(&text[..colon]).ok()?;
+        let rest = text[colon..].strip_prefix(b": ")?;
+        let end = rest.iter().position(|&byte| byte == b'\r')?;
+        text = &rest[end + b"\r\n".len()..];
+        Some((name, &rest[..end]))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use http::header::ACCEPT_ENCODING;
 
-use crate::{Coding, Representation, RequestFields, StoredResponse};
+use crate::{Coding, Compressed, Representation, RequestFields, StoredResponse};
 
 /// Members of `Accept-Encoding` that are looked at. Real ones have five; more is somebody's experiment.
 const MEMBERS_MOST: usize = 16;
@@ -11,7 +11,7 @@ const MEMBERS_MOST: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'s> {
     /// The representation that suits it best, of those there are.
-    pub representation: &'s Representation,
+    pub representation: Representation<'s>,
     /// A coding that would suit it better, and that nobody has asked for before.
     pub missing: Option<Coding>,
 }
@@ -21,11 +21,11 @@ pub struct Choice<'s> {
 pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> Choice<'s> {
     let is_settled = stored.asked.is_settled();
     if stored.compressed.is_empty() && is_settled {
-        return Choice { representation: &stored.identity, missing: None };
+        return Choice { representation: stored.identity(), missing: None };
     }
     let accepted = Accepted::read(request);
-    let mut best = (&stored.identity, accepted.weight(Coding::Identity));
-    for candidate in &stored.compressed {
+    let mut best = (stored.identity(), accepted.weight(Coding::Identity));
+    for candidate in stored.compressed.iter().map(Compressed::as_representation) {
         let weight = accepted.weight(candidate.coding);
         let smaller = candidate.body.len() < best.0.body.len();
         if weight > 0 && (weight > best.1 || weight == best.1 && smaller) {
@@ -120,22 +120,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Asked, Epoch, Group, Render, Timestamp};
+    use crate::{Asked, Epoch, Group, Head, Render, Timestamp};
 
     fn stored() -> StoredResponse {
-        let representation = |coding, len| Representation::new(coding, Bytes::from(vec![0; len]), None);
+        let body = |len| Bytes::from(vec![0; len]);
+        let compressed = |coding, len| Compressed { coding, body: body(len), etag: None };
         StoredResponse {
-            status: StatusCode::OK,
-            fields: Box::default(),
-            identity: representation(Coding::Identity, 2000),
-            compressed: Box::new([representation(Coding::Gzip, 300), representation(Coding::Brotli, 250)]),
+            head: Head::new(StatusCode::OK, &"".into(), None, std::iter::empty()),
+            body: body(2000),
+            compressed: Box::new([compressed(Coding::Gzip, 300), compressed(Coding::Brotli, 250)]),
             asked: Asked::never(),
             modified: None,
             render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
             governed: None,
             group: Arc::new(Group::new("/".into())),
             tags: Box::default(),
-            route: "".into(),
         }
     }
 
@@ -149,10 +148,11 @@ mod tests {
     fn missing(accept: &str) -> Option<Coding> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
-        let fields = [(CONTENT_TYPE, HeaderValue::from_static("text/html"))];
+        let html = HeaderValue::from_static("text/html");
         let mut plain = stored();
         plain.compressed = Box::default();
-        plain.asked = Asked::not_yet(&fields, &plain.identity.body);
+        plain.head = Head::new(StatusCode::OK, &"".into(), None, [(&CONTENT_TYPE, &html)].into_iter());
+        plain.asked = Asked::not_yet(&plain.head, &plain.body);
         let choice = choose(&headers, &plain);
         assert_eq!(choice.representation.coding, Coding::Identity, "there is nothing else");
         if let Some(coding) = choice.missing {

@@ -1,39 +1,37 @@
 //! A stored response: what was received once and is sent many times.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, StatusCode};
 
-use crate::{Asked, Coding, Group, Lifetime, Render, Timestamp};
+use crate::{Asked, Coding, Group, Head, Lifetime, Render, Seconds};
 
 /// A response as it is stored, ready to be sent: hop-by-hop and private fields are gone, ours are added.
+///
+/// A cache of many small pages is mostly this and little content, so what is rare is behind a pointer, and what is the same on
+/// many pages is kept once ([`Head`], [`Group`]).
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
-    /// The status of the response.
-    pub status: StatusCode,
-    /// The fields sent with every representation, in order. Fields that depend on the moment (`Age`, `Cache-Status`) or
-    /// on the representation (`ETag`, `Content-Encoding`) are not among them.
-    pub fields: Box<[(HeaderName, HeaderValue)]>,
+    /// Its status and fields, and the route that it was rendered for.
+    pub head: Head,
     /// The body as the origin sent it.
-    pub identity: Representation,
+    pub body: Bytes,
     /// The same content, compressed; made after the response was stored, so that nobody waits for it.
-    pub compressed: Box<[Representation]>,
+    pub compressed: Box<[Compressed]>,
     /// Which of these have been asked for.
     pub asked: Asked,
     /// When the content last changed, if the origin said so (`Last-Modified`).
-    pub modified: Option<Timestamp>,
+    pub modified: Option<Seconds>,
     /// When and in which epoch it was rendered.
     pub render: Render,
     /// How long it is fresh, where the origin decides ([`Policy::Origin`](crate::Policy::Origin)).
-    pub governed: Option<Governed>,
+    pub governed: Option<Box<Governed>>,
     /// The group that it belongs to, with its invalidations.
     pub group: Arc<Group>,
     /// The tags that it came with; those of its route are not among them.
     pub tags: Box<[Box<str>]>,
-    /// The route that it was rendered for, as `namespace/name`.
-    pub route: Arc<str>,
 }
 
 /// Freshness by the origin's own word.
@@ -48,55 +46,49 @@ pub struct Governed {
     pub vary: Box<[HeaderName]>,
 }
 
-/// One representation of the content.
-#[derive(Debug)]
-pub struct Representation {
+/// A compressed representation of the content.
+#[derive(Clone, Debug)]
+pub struct Compressed {
     /// Its content coding.
     pub coding: Coding,
     /// Its bytes.
     pub body: Bytes,
     /// Its strong entity tag, if it has one.
-    pub etag: Option<HeaderValue>,
-    /// See [`StoredResponse::head`].
-    pub(crate) head: OnceLock<Box<[u8]>>,
+    pub etag: Option<Box<[u8]>>,
 }
 
-impl Representation {
-    /// A representation that was not sent yet.
-    pub fn new(coding: Coding, body: Bytes, etag: Option<HeaderValue>) -> Self {
-        Self { coding, body, etag, head: OnceLock::new() }
-    }
+/// One representation of the content, wherever it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Representation<'r> {
+    /// Its content coding.
+    pub coding: Coding,
+    /// Its bytes.
+    pub body: &'r Bytes,
+    /// Its entity tag, if it has one.
+    pub etag: Option<&'r [u8]>,
 }
 
-impl Clone for Representation {
-    /// Without the head: who copies a response is about to change something of it.
-    fn clone(&self) -> Self {
-        Self::new(self.coding, self.body.clone(), self.etag.clone())
-    }
-}
+/// What a stored response takes in memory beside its key, name, lines, tags and bodies (64-bit): itself, its group, the
+/// reference count of its body, its places in the tables of responses and groups, the room that allocators round up to.
+/// `isr-store` measures that it does (`tests/memory.rs`).
+const FIXED: usize = 400;
 
-/// What a stored response takes in memory beside its bytes and field values: itself, the reference counts, the hash
-/// table's slot and bookkeeping (64-bit; measured by `size_of` in a test of this module).
-const OVERHEAD: usize = 400;
-
-/// What a head takes beside the fields of the response: status line, entity tag, length, coding.
-const HEAD: usize = 120;
+/// What each compressed representation takes beside its body: itself, its entity tag, a reference count.
+const COMPRESSED: usize = size_of::<Compressed>() + 40 + 24;
 
 impl StoredResponse {
     /// The memory this response takes, in bytes, bodies included.
     pub fn weight(&self) -> usize {
-        let fields: usize = self
-            .fields
-            .iter()
-            .map(|(name, value)| size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len())
-            .sum();
-        // Each representation that is sent has a head with all the fields.
-        let lines: usize =
-            self.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        let sent: usize =
-            self.representations().map(|representation| representation.body.len() + HEAD + lines).sum();
-        let tags: usize = self.tags.iter().map(|tag| size_of::<Box<str>>() + tag.len()).sum();
-        OVERHEAD + fields + tags + self.compressed.len() * size_of::<Representation>() + sent
+        let tags: usize = self.tags.iter().map(|tag| 2 * (size_of::<Box<str>>() + tag.len())).sum();
+        let compressed: usize = self.compressed.iter().map(|made| COMPRESSED + made.body.len()).sum();
+        let governed = self.governed.as_ref().map_or(0, |_| size_of::<Governed>());
+        let named = self.group.name().len() + self.head.own_bytes();
+        FIXED + named + tags + governed + self.body.len() + compressed
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status()
     }
 
     /// Whether the page of its group has got new content since this was rendered. If this is data of the page, it is outdated;
@@ -106,14 +98,28 @@ impl StoredResponse {
         self.render.began < self.group.led()
     }
 
+    /// The body as the origin sent it, as a representation.
+    #[inline]
+    pub fn identity(&self) -> Representation<'_> {
+        Representation { coding: Coding::Identity, body: &self.body, etag: self.head.etag() }
+    }
+
     /// All representations, the uncompressed one first.
-    pub fn representations(&self) -> impl Iterator<Item = &Representation> {
-        std::iter::once(&self.identity).chain(self.compressed.iter())
+    pub fn representations(&self) -> impl Iterator<Item = Representation<'_>> {
+        std::iter::once(self.identity()).chain(self.compressed.iter().map(Compressed::as_representation))
     }
 
     /// The value of a stored field.
-    pub fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.fields.iter().find(|(stored, _)| stored == name).map(|(_, value)| value)
+    pub fn field(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.head.field(name)
+    }
+}
+
+impl Compressed {
+    /// As one of the representations of the content.
+    #[inline]
+    pub fn as_representation(&self) -> Representation<'_> {
+        Representation { coding: self.coding, body: &self.body, etag: self.etag.as_deref() }
     }
 }
 
@@ -122,11 +128,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_overhead_counts_what_the_struct_really_takes() {
-        // Two reference counts before the value in its Arc; key, pointer and state in the table.
-        let arc = size_of::<StoredResponse>() + 2 * size_of::<usize>();
-        let table = (size_of::<Box<[u8]>>() + size_of::<Arc<StoredResponse>>() + 21) * 3 / 2;
-        assert!(arc + table <= OVERHEAD, "{arc} + {table} > {OVERHEAD}");
-        assert!(OVERHEAD < (arc + table) * 3 / 2, "{arc} + {table}: far from {OVERHEAD}");
+    fn what_every_page_has_stays_small() {
+        // Two reference counts go before each in memory.
+        assert!(size_of::<StoredResponse>() + 16 <= 160, "{}", size_of::<StoredResponse>() + 16);
+        assert!(size_of::<Group>() + 16 <= 96, "{}", size_of::<Group>() + 16);
+        assert!(size_of::<Compressed>() <= 56, "{}", size_of::<Compressed>());
     }
 }

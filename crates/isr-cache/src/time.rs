@@ -1,5 +1,6 @@
 //! Time as the cache sees it: a number that is handed in.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 /// Milliseconds since the Unix epoch, as told by the caller.
@@ -8,7 +9,32 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
+/// Whole seconds since the Unix epoch, the resolution of HTTP dates: four bytes in a stored response, also where there may be
+/// none. Counts from the first second after the epoch until 2106; what is beyond is the first or the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seconds(NonZero<u32>);
+
+impl Seconds {
+    /// As a number.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl From<Seconds> for Timestamp {
+    /// The beginning of the second.
+    fn from(seconds: Seconds) -> Self {
+        Self(u64::from(seconds.get()) * 1000)
+    }
+}
+
 impl Timestamp {
+    /// The second in which this instant is.
+    pub fn seconds(self) -> Seconds {
+        let seconds = u32::try_from(self.as_secs()).unwrap_or(u32::MAX);
+        Seconds(NonZero::new(seconds).unwrap_or(NonZero::<u32>::MIN))
+    }
+
     /// The instant `later` after this one; saturates at the end of time.
     #[must_use]
     pub fn after(self, later: Duration) -> Self {

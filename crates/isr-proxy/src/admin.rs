@@ -152,7 +152,7 @@ fn cached(proxy: &Proxy, uri: &Uri) -> Result<Value, Problem> {
     let mut stored: Vec<Value> = proxy
         .pages
         .iter()
-        .filter(|(_, response)| **response.group.name() == *group)
+        .filter(|(_, response)| *response.group.name() == *group)
         .map(|(key, response)| stored(proxy, route, &key, &response))
         .collect();
     stored.sort_by_key(|variant| variant["key"].as_str().map(ToOwned::to_owned));
@@ -197,14 +197,14 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
     };
     json!({
         "key": describe_key(key),
-        "status": response.status.as_u16(),
+        "status": response.status().as_u16(),
         "ageSeconds": response.render.age(now).as_secs(),
         "freshness": standing,
         "lastRender": crate::page::http_date(response.render.finished).to_str().unwrap_or_default(),
-        "bytes": response.identity.body.len(),
+        "bytes": response.body.len(),
         "codings": response.representations().map(|variant| variant.coding.name()).collect::<Vec<_>>(),
-        "etag": response.identity.etag.as_ref().and_then(|etag| etag.to_str().ok()),
-        "renderedFor": &*response.route,
+        "etag": response.head.etag().and_then(|etag| std::str::from_utf8(etag).ok()),
+        "renderedFor": response.head.route(),
     })
 }
 

@@ -8,9 +8,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use isr_cache::{Coding, Representation, RequestFields, StoredResponse, negotiate};
+use isr_cache::{Coding, Compressed, RequestFields, StoredResponse, negotiate};
 use tokio::sync::Semaphore;
 
 use crate::page::entity_tag;
@@ -52,12 +51,11 @@ pub(crate) fn ask(
 
 /// A response with the variants that were made `before`, if its content is the same as then: most renders change nothing.
 pub(crate) fn inherit(before: &StoredResponse, response: &Arc<StoredResponse>) -> Arc<StoredResponse> {
-    let (old, new) = (&before.identity, &response.identity);
     // The tag is a digest of the media type and the body.
     if before.compressed.is_empty()
         || !response.compressed.is_empty()
-        || old.etag != new.etag
-        || old.body != new.body
+        || before.head.etag() != response.head.etag()
+        || before.body != response.body
     {
         return Arc::clone(response);
     }
@@ -94,23 +92,22 @@ pub(crate) fn make(proxy: &Arc<Proxy>, key: &[u8], response: &Arc<StoredResponse
 
 /// Whether both are of one render. They are not the same object if another variant was added meanwhile.
 fn is_same(one: &StoredResponse, other: &StoredResponse) -> bool {
-    one.render == other.render && one.identity.body.as_ptr() == other.identity.body.as_ptr()
+    one.render == other.render && one.body.as_ptr() == other.body.as_ptr()
 }
 
 /// The content in this coding. A variant that saves less than a tenth costs more memory than it saves transfer, and is none.
-fn variant(response: &StoredResponse, coding: Coding) -> Option<Representation> {
-    let body = &response.identity.body;
+fn variant(response: &StoredResponse, coding: Coding) -> Option<Compressed> {
+    let body = &response.body;
     let made = match coding {
         Coding::Identity => None,
         Coding::Gzip => gzip(body),
         Coding::Brotli => brotli(body),
     };
     let made = made.filter(|made| made.len() < body.len() / 10 * 9)?;
-    let mut headers = HeaderMap::new();
-    if let Some(media_type) = response.field(&CONTENT_TYPE) {
-        headers.insert(CONTENT_TYPE, media_type.clone());
-    }
-    Some(Representation::new(coding, Bytes::from(made), entity_tag(&headers, body, coding)))
+    let etag = entity_tag(response.field(&CONTENT_TYPE).unwrap_or_default(), body, coding);
+    // No room is kept that was made for more.
+    let body = Bytes::from(made.into_boxed_slice());
+    Some(Compressed { coding, body, etag: etag.map(|etag| etag.as_bytes().into()) })
 }
 
 fn gzip(body: &[u8]) -> Option<Vec<u8>> {
@@ -134,28 +131,27 @@ fn brotli(body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, StatusCode};
-    use isr_cache::{Asked, Epoch, Group, Render, Timestamp};
+    use isr_cache::{Asked, Epoch, Group, Head, Render, Timestamp};
 
     use super::*;
 
     fn page(text: &'static str, began: u64) -> Arc<StoredResponse> {
-        let fields = [(CONTENT_TYPE, HeaderValue::from_static("text/html"))];
+        let html = HeaderValue::from_static("text/html");
         let body = Bytes::from(text.repeat(500));
-        let headers = fields.iter().cloned().collect();
-        let etag = entity_tag(&headers, &body, Coding::Identity);
+        let etag = entity_tag(html.as_bytes(), &body, Coding::Identity);
+        let fields = [(&CONTENT_TYPE, &html)].into_iter();
+        let head = Head::new(StatusCode::OK, &"shop/route".into(), etag.as_ref(), fields);
         let finished = Timestamp(began * 1000);
         Arc::new(StoredResponse {
-            status: StatusCode::OK,
-            asked: Asked::not_yet(&fields, &body),
-            fields: Box::new(fields),
-            identity: Representation::new(Coding::Identity, body, etag),
+            asked: Asked::not_yet(&head, &body),
+            head,
+            body,
             compressed: Box::default(),
             modified: None,
             render: Render { finished, began: Epoch(began), born_stale: false, spread: 0 },
             governed: None,
             group: Arc::new(Group::new("a.example/".into())),
             tags: Box::default(),
-            route: "shop/route".into(),
         })
     }
 

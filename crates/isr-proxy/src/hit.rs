@@ -88,17 +88,17 @@ pub(crate) fn answer(
 fn write_answer(
     request: &impl RequestFields,
     stored: &StoredResponse,
-    representation: &Representation,
+    representation: Representation<'_>,
     head: &mut Vec<u8>,
 ) -> Bytes {
-    let (etag, modified) = (representation.etag.as_ref(), stored.modified);
-    match conditional::precondition(&Method::GET, request, etag, modified, stored.status) {
+    let (etag, modified) = (representation.etag, stored.modified);
+    match conditional::precondition(&Method::GET, request, etag, modified, stored.status()) {
         Precondition::Full => {
-            head.extend_from_slice(stored.head(representation));
+            stored.head.write(representation, head);
             representation.body.clone()
         }
         Precondition::NotModified => {
-            stored.write_not_modified(representation, head);
+            stored.head.write_not_modified(representation, head);
             Bytes::new()
         }
     }

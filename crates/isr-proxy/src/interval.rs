@@ -285,7 +285,7 @@ fn landed(request: &Request<'_>, waited: Waited, came: &Came, joined: usize) -> 
             }
             let stored = matches!(outcome, Outcome::Rendered | Outcome::AlreadyStale);
             let short = if outcome == Outcome::Failed { XIsrCache::Error } else { XIsrCache::Miss };
-            let handling = Handling::Forward { reason, status: Some(response.status) };
+            let handling = Handling::Forward { reason, status: Some(response.status()) };
             let ttl = if stored { ttl_after(request.policy, &response, now) } else { None };
             let status = CacheStatus { handling, ttl, stored, collapsed, detail: detail.as_deref() };
             let age = response.render.age(now).as_secs();

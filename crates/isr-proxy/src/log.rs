@@ -23,7 +23,7 @@ pub(crate) fn render(job: &Job, flight: Flight, judged: &Judged, result: &Render
     let (route, host, path) = (&*job.route.id, job.host.as_str(), job.path.as_str());
     match result {
         Rendered::Response { response, .. } => {
-            let (status, bytes) = (response.status.as_u16(), response.identity.body.len());
+            let (status, bytes) = (response.status().as_u16(), response.body.len());
             let why = judged.detail.as_deref();
             if judged.outcome == Outcome::Rendered {
                 tracing::info!(

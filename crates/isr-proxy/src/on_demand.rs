@@ -65,7 +65,7 @@ pub(crate) async fn revalidate(
     match rendered {
         Rendered::Response { response, outcome: Outcome::Rendered, .. } => {
             certain.known().await.map_err(|error| uncertain(&error))?;
-            let handling = Handling::Forward { reason: Forward::Request, status: Some(response.status) };
+            let handling = Handling::Forward { reason: Forward::Request, status: Some(response.status()) };
             let status = CacheStatus {
                 handling,
                 ttl: None,
@@ -82,7 +82,7 @@ pub(crate) async fn revalidate(
             Ok(answer)
         }
         Rendered::Response { response, outcome, detail } => {
-            Err(refused(response.status, outcome, detail.as_deref()))
+            Err(refused(response.status(), outcome, detail.as_deref()))
         }
         Rendered::TooLong => Err(failed("the page is longer than may be stored (--max-page-bytes)")),
         Rendered::Failed(error) => Err(failed(&error.to_string())),

@@ -9,9 +9,7 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
-use isr_cache::{
-    Asked, Coding, Governed, Group, Policy, Render, Representation, StoredResponse, Timestamp, tags,
-};
+use isr_cache::{Asked, Coding, Governed, Group, Head, Policy, Render, StoredResponse, Timestamp, tags};
 use isr_routes::Route;
 use sha2::{Digest, Sha256};
 
@@ -62,7 +60,8 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     let Ingredients { status, mut headers, version, body, render, group, storable } = ingredients;
     let tags = tags::of(&headers).into_boxed_slice();
     let vary = vary(route, &headers);
-    let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, render.finished));
+    let modified =
+        headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, render.finished).seconds());
     let governed = (route.policy == Policy::Origin).then(|| Governed {
         lifetime: lifetime(&headers, status, render.finished),
         initial_age: initial_age(&headers, render.finished, render.finished),
@@ -89,33 +88,37 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     if let Some(vary) = vary {
         headers.insert(VARY, vary);
     }
-    let etag = storable.then(|| entity_tag(&headers, &body, Coding::Identity)).flatten();
-    let fields = fields(headers);
-    let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&fields, &body) };
+    let media_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let etag = storable.then(|| entity_tag(media_type, &body, Coding::Identity)).flatten();
+    let head = head(status, &route.id, etag.as_ref(), headers);
+    let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&head, &body) };
     StoredResponse {
-        status,
-        fields,
-        identity: Representation::new(Coding::Identity, body, etag),
+        head,
+        body,
         compressed: Box::default(),
         asked,
         modified,
         render,
-        governed,
+        governed: governed.map(Box::new),
         group,
         tags,
-        route: Arc::clone(&route.id),
     }
 }
 
 /// Whether a stored response is a page of this route, kept by the rules that the route has now. What another route left
 /// under the same host and path, perhaps another tenant's, is not.
 pub(crate) fn belongs(stored: &StoredResponse, route: &Route) -> bool {
-    stored.route == route.id && stored.governed.is_some() == (route.policy == Policy::Origin)
+    stored.head.route() == &*route.id && stored.governed.is_some() == (route.policy == Policy::Origin)
 }
 
-/// The fields as a plain list: smaller than a map, and read only from front to back.
-pub(crate) fn fields(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
-    let mut fields = Vec::with_capacity(headers.len());
+/// The head of a stored response. Nothing of the buffer from which the fields were read is kept.
+pub(crate) fn head(
+    status: StatusCode,
+    route: &Arc<str>,
+    etag: Option<&HeaderValue>,
+    headers: HeaderMap,
+) -> Head {
+    let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(headers.len());
     let mut last = None;
     for (name, value) in headers {
         // A repeated field comes without its name from the second value on.
@@ -128,28 +131,7 @@ pub(crate) fn fields(headers: HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
             }
         }
     }
-    compact(&mut fields);
-    fields.into_boxed_slice()
-}
-
-/// Copies the values into one piece of memory. As they come from a connection they are parts of the buffer that it reads into,
-/// and each page would keep a whole one.
-fn compact(fields: &mut [(HeaderName, HeaderValue)]) {
-    let mut values = Vec::with_capacity(fields.iter().map(|(_, value)| value.len()).sum());
-    for (_, value) in &*fields {
-        values.extend_from_slice(value.as_bytes());
-    }
-    let values = Bytes::from(values);
-    let mut at = 0;
-    for (_, value) in fields {
-        let end = at + value.len();
-        // The bytes of a value make a value.
-        if let Ok(mut copy) = HeaderValue::from_maybe_shared(values.slice(at..end)) {
-            copy.set_sensitive(value.is_sensitive());
-            *value = copy;
-        }
-        at = end;
-    }
+    Head::new(status, route, etag, fields.iter().map(|(name, value)| (name, value)))
 }
 
 /// A body in no more memory than it needs: one that came in pieces was read into a buffer that grows by doubling.
@@ -159,9 +141,9 @@ pub(crate) fn compact_body(read: BytesMut) -> Bytes {
 
 /// A strong entity tag (RFC 9110 §8.8.3): the same content in the same coding gets the same tag from every replica, so
 /// that a visitor who moves between them, or comes after a render that changed nothing, gets a 304.
-pub(crate) fn entity_tag(headers: &HeaderMap, body: &[u8], coding: Coding) -> Option<HeaderValue> {
+pub(crate) fn entity_tag(media_type: &[u8], body: &[u8], coding: Coding) -> Option<HeaderValue> {
     let mut digest = Sha256::new();
-    digest.update(headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes));
+    digest.update(media_type);
     digest.update([0]);
     digest.update(body);
     let digest = digest.finalize();
@@ -210,9 +192,9 @@ mod tests {
         for (name, range) in [(header::CONTENT_TYPE, 0..9), (CACHE_CONTROL, 10..18)] {
             headers.insert(name, HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap());
         }
-        let kept = fields(headers);
-        assert_eq!(kept[0], (header::CONTENT_TYPE, HeaderValue::from_static("text/html")));
-        assert_eq!(kept[1], (CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        let kept = head(StatusCode::OK, &"shop/blog".into(), None, headers);
+        assert_eq!(kept.field(&header::CONTENT_TYPE), Some(&b"text/html"[..]));
+        assert_eq!(kept.field(&CACHE_CONTROL), Some(&b"no-cache"[..]));
         assert!(buffer.is_unique(), "the buffer can go");
     }
 

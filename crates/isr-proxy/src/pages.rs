@@ -340,7 +340,7 @@ impl Pages {
     pub(crate) fn invalidate_group(&self, name: &str, mode: Mode, epoch: Epoch) -> Certain {
         let group = self.groups.get(name);
         group.invalidate(mode, epoch);
-        let reach = Reach::Group(Arc::clone(group.name()));
+        let reach = Reach::Group(group.name().into());
         self.latest.note(&reach, epoch);
         self.tell(Invalidation { reach, mode, epoch })
     }
@@ -400,7 +400,7 @@ impl Pages {
     }
 
     /// What is in memory, in no order. Walks everything: for people who ask, not for requests.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Vec<u8>, Arc<StoredResponse>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Box<[u8]>, Arc<StoredResponse>)> {
         self.memory.iter()
     }
 
@@ -462,6 +462,9 @@ fn no_younger_than(now: Timestamp, mut response: Arc<StoredResponse>) -> Arc<Sto
     }
     response
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What stands before the disk.
 struct Before {

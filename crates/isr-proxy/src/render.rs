@@ -401,7 +401,7 @@ fn leads(
         && judged.outcome == Outcome::Rendered
         && job.route.preset.has_data()
         && !job.is_data()
-        && stored.is_some_and(|stored| stored.identity.body != response.identity.body)
+        && stored.is_some_and(|stored| stored.body != response.body)
 }
 
 /// Ends a flight whose task ended without landing it: dropped at shutdown, or by a panic.

@@ -23,7 +23,7 @@ pub(crate) fn group(name: &str) -> Arc<Group> {
 
 pub(crate) fn invalidation(group: &Arc<Group>, mode: Mode, epoch: u64) -> Invalidation {
     group.invalidate(mode, Epoch(epoch));
-    Invalidation { reach: Reach::Group(Arc::clone(group.name())), mode, epoch: Epoch(epoch) }
+    Invalidation { reach: Reach::Group(group.name().into()), mode, epoch: Epoch(epoch) }
 }
 
 /// What a process that begins finds of a page.

@@ -1,7 +1,9 @@
 //! Groups, found by name and kept only while somebody holds them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use isr_cache::Group;
 
@@ -18,28 +20,32 @@ pub struct Groups {
 
 #[derive(Debug, Default)]
 struct Table {
-    groups: HashMap<Arc<str>, Weak<Group>>,
+    groups: HashSet<Named>,
     sweep_at: usize,
 }
+
+/// A group, found by its name, of which there is one copy.
+#[derive(Debug)]
+struct Named(Arc<Group>);
 
 impl Groups {
     /// The group of this name: the same one for everybody as long as anybody holds it.
     pub fn get(&self, name: &str) -> Arc<Group> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(group) = table.groups.get(name).and_then(Weak::upgrade) {
-            return group;
+        // One that nobody holds begins anew: its marks and tags belong to responses that are gone.
+        if let Some(Named(group)) = table.groups.get(name).filter(|known| known.is_held()) {
+            return Arc::clone(group);
         }
         table.sweep();
-        let name: Arc<str> = Arc::from(name);
-        let group = Arc::new(Group::new(Arc::clone(&name)));
-        table.groups.insert(name, Arc::downgrade(&group));
+        let group = Arc::new(Group::new(name.into()));
+        table.groups.replace(Named(Arc::clone(&group)));
         group
     }
 
     /// The group of this name, if anything of it is in memory or being rendered.
     pub fn find(&self, name: &str) -> Option<Arc<Group>> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.groups.get(name).and_then(Weak::upgrade)
+        table.groups.get(name).filter(|known| known.is_held()).map(|Named(group)| Arc::clone(group))
     }
 
     /// How many names are remembered, forgotten ones included.
@@ -58,11 +64,38 @@ impl Table {
     /// name on average, and never more than twice the names in use.
     fn sweep(&mut self) {
         if self.groups.len() >= self.sweep_at.max(SWEEP_AT_LEAST) {
-            self.groups.retain(|_, group| group.strong_count() > 0);
+            self.groups.retain(Named::is_held);
             self.sweep_at = self.groups.len() * 2;
         }
     }
 }
+
+impl Named {
+    /// Whether anybody beside the table has it. Nobody gets it but from the table, whose lock whoever asks has.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl Borrow<str> for Named {
+    fn borrow(&self) -> &str {
+        self.0.name()
+    }
+}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for Named {}
 
 #[cfg(test)]
 mod tests {

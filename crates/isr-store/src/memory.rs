@@ -20,7 +20,7 @@ const TYPICAL_WEIGHT: u64 = 16 * 1024;
 /// again does not push out the pages that everybody asks for.
 #[derive(Debug)]
 pub struct Memory {
-    cache: Cache<Vec<u8>, Arc<StoredResponse>, Bytes, DefaultHashBuilder, Count>,
+    cache: Cache<Box<[u8]>, Arc<StoredResponse>, Bytes, DefaultHashBuilder, Count>,
     evictions: Arc<AtomicU64>,
 }
 
@@ -73,7 +73,7 @@ impl Memory {
 
     /// Stores `response` under `key` in place of what is there.
     pub fn put(&self, key: &[u8], response: Arc<StoredResponse>) {
-        self.cache.insert(key.to_vec(), response);
+        self.cache.insert(key.into(), response);
     }
 
     /// Stores `response` if `present` is still what is stored under `key`: a change made beside the response (its
@@ -81,7 +81,7 @@ impl Memory {
     /// writes under one key does so one after the other.
     pub fn replace(&self, key: &[u8], present: &Arc<StoredResponse>, response: Arc<StoredResponse>) -> bool {
         let unchanged = self.peek(key).is_some_and(|stored| Arc::ptr_eq(&stored, present));
-        unchanged && self.cache.replace(key.to_vec(), response, true).is_ok()
+        unchanged && self.cache.replace(key.into(), response, true).is_ok()
     }
 
     /// Forgets what is stored under `key`.
@@ -90,7 +90,7 @@ impl Memory {
     }
 
     /// What is stored, in no order. Walks everything: for people who ask, not for requests.
-    pub fn iter(&self) -> impl Iterator<Item = (Vec<u8>, Arc<StoredResponse>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Box<[u8]>, Arc<StoredResponse>)> {
         self.cache.iter()
     }
 
@@ -109,10 +109,10 @@ impl Memory {
 #[derive(Clone, Debug)]
 struct Count(Arc<AtomicU64>);
 
-impl Lifecycle<Vec<u8>, Arc<StoredResponse>> for Count {
+impl Lifecycle<Box<[u8]>, Arc<StoredResponse>> for Count {
     type RequestState = ();
 
-    fn on_evict(&self, (): &mut (), _key: Vec<u8>, _response: Arc<StoredResponse>) {
+    fn on_evict(&self, (): &mut (), _key: Box<[u8]>, _response: Arc<StoredResponse>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -120,8 +120,8 @@ impl Lifecycle<Vec<u8>, Arc<StoredResponse>> for Count {
 #[derive(Clone, Debug)]
 struct Bytes;
 
-impl Weighter<Vec<u8>, Arc<StoredResponse>> for Bytes {
-    fn weight(&self, key: &Vec<u8>, response: &Arc<StoredResponse>) -> u64 {
+impl Weighter<Box<[u8]>, Arc<StoredResponse>> for Bytes {
+    fn weight(&self, key: &Box<[u8]>, response: &Arc<StoredResponse>) -> u64 {
         (key.len() + response.weight()) as u64
     }
 }

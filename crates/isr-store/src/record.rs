@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Epoch, Governed, Group, Lifetime, Mode, Render, Representation, StoredResponse, Timestamp,
+    Asked, Coding, Compressed, Epoch, Governed, Group, Lifetime, Mode, Render, StoredResponse, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -83,15 +83,15 @@ pub(crate) struct Damaged;
 impl Head {
     /// The head of a stored response.
     pub(crate) fn of(key: &[u8], response: &StoredResponse) -> Self {
-        let StoredResponse { status, fields, modified, render, governed, group, tags, route, .. } = response;
+        let StoredResponse { head, modified, render, governed, group, tags, .. } = response;
         let bodies = response.representations().map(|representation| Described {
             coding: (0..)
                 .zip(CODINGS)
                 .find(|(_, coding)| *coding == representation.coding)
                 .map_or(0, |(at, _)| at),
-            digest: digest(&representation.body),
+            digest: digest(representation.body),
             length: representation.body.len() as u64,
-            etag: representation.etag.as_ref().map(|etag| etag.as_bytes().to_vec()),
+            etag: representation.etag.map(<[u8]>::to_vec),
         });
         let governed = governed.as_ref().map(|governed| GovernedForm {
             fresh_for: governed.lifetime.fresh_for,
@@ -105,17 +105,14 @@ impl Head {
         Self {
             key: key.to_vec(),
             group: group.name().to_string(),
-            route: route.to_string(),
+            route: head.route().to_owned(),
             began: render.began.0,
             soft: group.watermark().soft.0,
             bodies: bodies.collect(),
-            status: status.as_u16(),
-            fields: fields
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-                .collect(),
+            status: head.status().as_u16(),
+            fields: head.fields().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
             tags: tags.iter().map(ToString::to_string).collect(),
-            modified: modified.map(|modified| modified.0),
+            modified: modified.map(|modified| Timestamp::from(modified).0),
             finished: render.finished.0,
             born_stale: render.born_stale,
             spread: render.spread,
@@ -153,22 +150,18 @@ impl Head {
         group: &Arc<Group>,
         bodies: Vec<Bytes>,
     ) -> Result<StoredResponse, Damaged> {
-        if self.key != key || *self.group != **group.name() || self.bodies.len() != bodies.len() {
+        if self.key != key || self.group != group.name() || self.bodies.len() != bodies.len() {
             return Err(Damaged);
         }
-        let mut representations = Vec::with_capacity(bodies.len());
-        for (described, body) in self.bodies.iter().zip(bodies) {
-            if digest(&body) != described.digest {
-                return Err(Damaged);
-            }
-            let etag = described.etag.as_deref().map(HeaderValue::from_bytes).transpose();
-            let coding = *CODINGS.get(usize::from(described.coding)).ok_or(Damaged)?;
-            representations.push(Representation::new(coding, body, etag.map_err(|_| Damaged)?));
-        }
-        if representations.is_empty() {
+        let mut described = self.bodies.into_iter().zip(bodies);
+        let (identity, body) = described.next().ok_or(Damaged)?;
+        if digest(&body) != identity.digest {
             return Err(Damaged);
         }
-        let fields: Result<Box<[_]>, Damaged> = self
+        let etag = identity.etag.as_deref().map(HeaderValue::from_bytes).transpose().map_err(|_| Damaged)?;
+        let compressed = described.map(|(described, body)| described.compressed(body));
+        let compressed: Box<[_]> = compressed.collect::<Result<_, _>>()?;
+        let fields: Result<Vec<_>, Damaged> = self
             .fields
             .iter()
             .map(|(name, value)| {
@@ -178,30 +171,30 @@ impl Head {
             .collect();
         let governed = self.governed.map(GovernedForm::governed).transpose()?;
         let tags: Box<[Box<str>]> = self.tags.into_iter().map(String::into_boxed_str).collect();
+        let (status, fields) = (StatusCode::from_u16(self.status).map_err(|_| Damaged)?, fields?);
+        let fields = fields.iter().map(|(name, value)| (name, value));
         group.tag(&tags);
         group.invalidate(Mode::Soft, Epoch(self.soft));
-        let (fields, identity) = (fields?, representations.remove(0));
-        let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&fields, &identity.body) };
-        for made in &representations {
+        let head = isr_cache::Head::new(status, &self.route.into(), etag.as_ref(), fields);
+        let asked = if governed.is_some() { Asked::never() } else { Asked::not_yet(&head, &body) };
+        for made in &compressed {
             asked.ask(made.coding);
         }
         Ok(StoredResponse {
-            status: StatusCode::from_u16(self.status).map_err(|_| Damaged)?,
-            fields,
-            identity,
-            compressed: representations.into_boxed_slice(),
+            head,
+            body,
+            compressed,
             asked,
-            modified: self.modified.map(Timestamp),
+            modified: self.modified.map(|modified| Timestamp(modified).seconds()),
             render: Render {
                 finished: Timestamp(self.finished),
                 began: Epoch(self.began),
                 born_stale: self.born_stale,
                 spread: self.spread,
             },
-            governed,
+            governed: governed.map(Box::new),
             group: Arc::clone(group),
             tags,
-            route: self.route.into(),
         })
     }
 }
@@ -215,7 +208,7 @@ pub(crate) fn pack(key: &[u8], response: &StoredResponse) -> Vec<u8> {
     bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
     bytes.extend_from_slice(&head);
     for representation in response.representations() {
-        bytes.extend_from_slice(&representation.body);
+        bytes.extend_from_slice(representation.body);
     }
     bytes
 }
@@ -236,6 +229,18 @@ pub(crate) fn unpack(bytes: &Bytes, key: &[u8], group: &Arc<Group>) -> Result<St
         return Err(Damaged);
     }
     head.into_response(key, group, bodies)
+}
+
+impl Described {
+    /// The compressed representation that this describes, if these are its bytes.
+    fn compressed(self, body: Bytes) -> Result<Compressed, Damaged> {
+        if digest(&body) != self.digest {
+            return Err(Damaged);
+        }
+        let coding = *CODINGS.get(usize::from(self.coding)).ok_or(Damaged)?;
+        let etag = self.etag.as_deref().map(HeaderValue::from_bytes).transpose().map_err(|_| Damaged)?;
+        Ok(Compressed { coding, body, etag: etag.map(|etag| etag.as_bytes().into()) })
+    }
 }
 
 impl GovernedForm {

@@ -179,7 +179,7 @@ impl Tier for Shared {
     }
 
     fn remove(&self, key: &[u8], group: &Arc<Group>) {
-        let change = Change::Remove { key: key.into(), group: Arc::clone(group.name()) };
+        let change = Change::Remove { key: key.into(), group: group.name().into() };
         if self.queue.try_send(change).is_err() {
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }

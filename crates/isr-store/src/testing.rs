@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Epoch, Governed, Group, Lifetime, Render, Representation, StoredResponse, Timestamp,
+    Asked, Coding, Compressed, Epoch, Governed, Group, Head, Lifetime, Render, StoredResponse, Timestamp,
     Watermark,
 };
 use redb::backends::InMemoryBackend;
@@ -19,18 +19,21 @@ use crate::disk::{Followed, Front, Medium};
 /// A page whose body is this text, rendered in this epoch, with a compressed variant and everything else a page can have.
 pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResponse> {
     let etag = HeaderValue::from_static("\"an-entity-tag\"");
-    let representation =
-        |coding, body: Vec<u8>| Representation::new(coding, Bytes::from(body), Some(etag.clone()));
     let field = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let fields = [field("content-type", "text/html"), field("x-twice", "1"), field("x-twice", "2")];
+    let fields = fields.iter().map(|(name, value)| (name, value));
     Arc::new(StoredResponse {
-        status: StatusCode::OK,
-        fields: Box::new([field("content-type", "text/html"), field("x-twice", "1"), field("x-twice", "2")]),
-        identity: representation(Coding::Identity, body.as_bytes().to_vec()),
-        compressed: Box::new([representation(Coding::Brotli, body.bytes().rev().collect())]),
+        head: Head::new(StatusCode::OK, &"shop/blog".into(), Some(&etag), fields),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        compressed: Box::new([Compressed {
+            coding: Coding::Brotli,
+            body: body.bytes().rev().collect(),
+            etag: Some((*b"\"an-entity-tag-br\"").into()),
+        }]),
         asked: Asked::never(),
-        modified: Some(Timestamp(1234)),
+        modified: Some(Timestamp(1234).seconds()),
         render: Render { finished: Timestamp(5678), began: Epoch(began), born_stale: true, spread: 7 },
-        governed: Some(Governed {
+        governed: Some(Box::new(Governed {
             lifetime: Lifetime {
                 fresh_for: std::time::Duration::from_secs(9),
                 stale_while_revalidate: Some(std::time::Duration::from_millis(1)),
@@ -40,16 +43,15 @@ pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResp
             },
             initial_age: std::time::Duration::from_secs(3),
             vary: Box::new([HeaderName::from_static("accept-language")]),
-        }),
+        })),
         group: Arc::clone(group),
         tags: Box::new(["a-tag".into()]),
-        route: "shop/blog".into(),
     })
 }
 
 /// The body of a page as text.
 pub(crate) fn body(response: &StoredResponse) -> String {
-    String::from_utf8_lossy(&response.identity.body).into_owned()
+    String::from_utf8_lossy(&response.body).into_owned()
 }
 
 /// Selectors as bytes, and their invalidations.
@@ -103,6 +105,11 @@ struct Inner {
     reads: AtomicU64,
     /// Which error it meets, as the system numbers them.
     errno: AtomicI32,
+    /// Of so many reads one gives a wrong bit; 0: none does.
+    lies_every: AtomicU64,
+    /// Whether every operation waits.
+    is_held: Mutex<bool>,
+    released: Condvar,
 }
 
 /// Errors that disks meet: input and output, no room, read-only.
@@ -126,6 +133,21 @@ impl Unreliable {
     /// How many times something was read from it.
     pub(crate) fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// From now on, one read of so many gives a wrong bit; 0: none does.
+    pub(crate) fn lie_every(&self, reads: u64) {
+        self.0.lies_every.store(reads, Ordering::Relaxed);
+    }
+
+    /// Has every operation wait, until it is released.
+    pub(crate) fn hold(&self) {
+        *self.0.is_held.lock().expect("the gate") = true;
+    }
+
+    pub(crate) fn release(&self) {
+        *self.0.is_held.lock().expect("the gate") = false;
+        self.0.released.notify_all();
     }
 
     /// Every operation fails after so many, with this error.
@@ -186,6 +208,8 @@ impl Unreliable {
 
     fn step(&self) -> io::Result<Arc<InMemory>> {
         let inner = &self.0;
+        let held = inner.is_held.lock().expect("the gate");
+        drop(inner.released.wait_while(held, |is_held| *is_held).expect("the gate"));
         let left = inner.fuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             Some(if left == u64::MAX { left } else { left.saturating_sub(1) })
         });
@@ -214,8 +238,14 @@ impl StorageBackend for Unreliable {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.reads.fetch_add(1, Ordering::Relaxed);
-        self.step()?.read(offset, out)
+        let nth = self.0.reads.fetch_add(1, Ordering::Relaxed);
+        self.step()?.read(offset, out)?;
+        let every = self.0.lies_every.load(Ordering::Relaxed);
+        if every > 0 && nth.is_multiple_of(every) && !out.is_empty() {
+            let at = usize::try_from(nth.wrapping_mul(7919)).unwrap_or_default() % out.len();
+            out[at] ^= 1 << (nth % 8);
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use isr_cache::{Asked, Coding, Epoch, Group, Render, Representation, StoredResponse, Timestamp};
+use isr_cache::{Asked, Epoch, Group, Head, Render, StoredResponse, Timestamp};
 use isr_store::Memory;
 use serde::{Deserialize, Serialize};
 
@@ -126,9 +126,8 @@ fn key(page: u32) -> Vec<u8> {
 /// All pages share one body, so that a gigabyte of them fits anywhere.
 fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
-        status: http::StatusCode::OK,
-        fields: Box::default(),
-        identity: Representation::new(Coding::Identity, body.clone(), None),
+        head: Head::new(http::StatusCode::OK, &"".into(), None, std::iter::empty()),
+        body: body.clone(),
         compressed: Box::default(),
         asked: Asked::never(),
         modified: None,
@@ -136,7 +135,6 @@ fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
         governed: None,
         group: Arc::new(Group::new("/".into())),
         tags: Box::default(),
-        route: "".into(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! RFC 9111 §4.2 asks caches to match dates without regard to case, and a wrong weekday does not change the instant. All
 //! else is strict: a date that is nearly right (`UTC`, a missing comma, one digit for the hour) is no date.
 
-use crate::Timestamp;
+use crate::{Seconds, Timestamp};
 
 /// The instant that a date names; those before 1970 are the epoch. `None` when the text is not an HTTP date.
 ///
@@ -57,6 +57,39 @@ fn instant(year: u64, month: u64, day: u64, time: &[u8]) -> Option<Timestamp> {
     let Some(days) = days_since_epoch(year, month, day) else { return Some(Timestamp(0)) };
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
     Some(Timestamp(seconds * 1000))
+}
+
+/// A date as it is to be written: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn format(moment: Seconds) -> [u8; 29] {
+    let seconds = moment.get();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years from March again, counted from the last year that ended a cycle of 400, in which there are 146,097 days.
+    let day_of_cycle = (days + 719_468) % 146_097;
+    let leap_days = day_of_cycle / 1460 - day_of_cycle / 36_524 + day_of_cycle / 146_096;
+    let year_of_cycle = (day_of_cycle - leap_days) / 365;
+    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = (days + 719_468) / 146_097 * 400 + year_of_cycle + u32::from(month < 2);
+
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let name = |names: &'static [u8], at: u32| &names[at as usize * 3..][..3];
+    text[..3].copy_from_slice(name(b"ThuFriSatSunMonTueWed", days % 7));
+    text[8..11].copy_from_slice(name(b"JanFebMarAprMayJunJulAugSepOctNovDec", month));
+    for (at, number) in [
+        (5, day),
+        (12, year / 100),
+        (14, year % 100),
+        (17, second / 3600),
+        (20, second / 60 % 60),
+        (23, second % 60),
+    ] {
+        let digit = |number: u32| b"0123456789"[number as usize % 10];
+        text[at] = digit(number / 10);
+        text[at + 1] = digit(number);
+    }
+    text
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar; `None` for earlier ones.

@@ -332,6 +332,13 @@ proptest! {
     }
 
     #[test]
+    fn every_date_is_written_as_it_is_to_be(seconds in 1_u32..=u32::MAX) {
+        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()));
+        let written = date::format(Timestamp(u64::from(seconds) * 1000).seconds());
+        prop_assert_eq!(std::str::from_utf8(&written), Ok(&*text));
+    }
+
+    #[test]
     fn any_response_has_a_lifetime_and_an_age(
         values in proptest::collection::vec(any_value(), 6), status in 200_u16..600, requested: u64, received: u64, later: u64,
     ) {

@@ -94,7 +94,7 @@ impl Context<'_> {
             && head.method == Method::HEAD
             && response.status() == StatusCode::OK
         {
-            let length = candidate.stored.identity.body.len() as u64;
+            let length = candidate.stored.body.len() as u64;
             let stored = headers_of(&candidate.stored);
             if validation::head_contradicts(&stored, length, response.headers()) {
                 self.proxy.pages.remove(&candidate.key, &candidate.stored.group);

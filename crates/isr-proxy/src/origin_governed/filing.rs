@@ -6,20 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, DATE, ETAG, HeaderMap, LAST_MODIFIED, TRANSFER_ENCODING};
+use http::header::{
+    AGE, CONTENT_LENGTH, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    Asked, CacheControl, Coding, Epoch, Governed, Group, NotStored, Render, Representation, StoredResponse,
-    Timestamp, Vary, storing, tags, validation, vary,
+    Asked, CacheControl, Epoch, Governed, Group, NotStored, Render, StoredResponse, Timestamp, Vary, storing,
+    tags, validation, vary,
 };
 use isr_routes::{Route, Target};
 
 use crate::body::{Body, BoxError, Resumed};
-use crate::page::{fields, http_date};
+use crate::page::{self, http_date};
 use crate::state::Proxy;
 use crate::upstream::innermost;
 pub(crate) use capture::room;
@@ -144,8 +146,8 @@ impl Filing {
         let mut headers = headers_of(stored);
         validation::merge_not_modified(&mut headers, not_modified);
         // What is good for everybody was stored for everybody: who happens to ask says nothing about it.
-        let kept = storing::may_store(&Method::GET, &HeaderMap::new(), stored.status, &headers, now);
-        let refreshed = Arc::new(self.response(stored.status, headers, stored.identity.body.clone(), now));
+        let kept = storing::may_store(&Method::GET, &HeaderMap::new(), stored.status(), &headers, now);
+        let refreshed = Arc::new(self.response(stored.status(), headers, stored.body.clone(), now));
         if kept.is_err() {
             self.proxy.pages.remove(key, &self.group);
         } else if CacheControl::from_request(&self.request_headers).no_store {
@@ -172,7 +174,7 @@ impl Filing {
     /// Stores a response unless a newer one is there: of two requests under way the later one may come back first.
     fn put(&self, key: &[u8], response: StoredResponse) {
         let newer = self.proxy.pages.peek(key).is_some_and(|present| {
-            let comparable = present.governed.is_some() && present.route == self.route;
+            let comparable = present.governed.is_some() && present.head.route() == &*self.route;
             comparable
                 && present.render.began >= self.began
                 && present.render.finished > response.render.finished
@@ -197,7 +199,7 @@ impl Filing {
             initial_age: initial_age(&headers, self.requested, received),
             vary: Box::default(),
         };
-        let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, received));
+        let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, received).seconds());
         storing::strip_unstorable(&mut headers);
         headers.remove(AGE);
         headers.remove(CONTENT_LENGTH);
@@ -205,18 +207,16 @@ impl Filing {
         let tags = tags::of(&headers).into_boxed_slice();
         strip_tags(&mut headers);
         StoredResponse {
-            status,
-            fields: fields(headers),
-            identity: Representation::new(Coding::Identity, body, etag),
+            head: page::head(status, &self.route, etag.as_ref(), headers),
+            body,
             compressed: Box::default(),
             // The origin chooses the coding, by the visitor's own field.
             asked: Asked::never(),
             modified,
             render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },
-            governed: Some(governed),
+            governed: Some(Box::new(governed)),
             group: Arc::clone(&self.group),
             tags,
-            route: Arc::clone(&self.route),
         }
     }
 }
@@ -236,11 +236,10 @@ fn resumed(head: http::response::Parts, reading: Reading, rest: Body) -> Respons
 /// The fields that a stored response came with.
 pub(super) fn headers_of(stored: &StoredResponse) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in &stored.fields {
-        headers.append(name.clone(), value.clone());
-    }
-    if let Some(etag) = &stored.identity.etag {
-        headers.insert(ETAG, etag.clone());
+    stored.head.append_to(&mut headers);
+    // The bytes of a value make a value.
+    if let Some(Ok(etag)) = stored.head.etag().map(HeaderValue::from_bytes) {
+        headers.insert(ETAG, etag);
     }
     headers
 }

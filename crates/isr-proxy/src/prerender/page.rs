@@ -85,7 +85,7 @@ pub(super) async fn look(proxy: &Arc<Proxy>, route: &Route, page: &Page) -> Look
         };
         let (number, flight) = match verdict {
             Verdict::Serve | Verdict::ServeStale { .. } => {
-                let status = proxy.pages.peek(&key).map_or(StatusCode::OK, |stored| stored.status);
+                let status = proxy.pages.peek(&key).map_or(StatusCode::OK, |stored| stored.status());
                 return Looked::Present(status);
             }
             Verdict::Pass => return Looked::OptedOut,
@@ -111,12 +111,12 @@ fn looked(waited: Waited) -> Looked {
     match waited {
         Waited::Landed(Rendered::Response { outcome, response, detail }, _) => match outcome {
             // A copy from the origin's own cache is asked for again without anybody's doing.
-            Outcome::Rendered | Outcome::AlreadyStale => Looked::Stored(response.status),
+            Outcome::Rendered | Outcome::AlreadyStale => Looked::Stored(response.status()),
             Outcome::OptedOut => Looked::OptedOut,
             Outcome::Unstorable => Looked::NotStorable,
             Outcome::Failed => {
                 let why = detail.as_deref().unwrap_or("no reason");
-                Looked::Failed(format!("the application answered {} ({why})", response.status.as_u16()))
+                Looked::Failed(format!("the application answered {} ({why})", response.status().as_u16()))
             }
         },
         Waited::Landed(Rendered::TooLong, _) => Looked::NotStorable,
@@ -127,7 +127,7 @@ fn looked(waited: Waited) -> Looked {
 
 /// The status of the page, if it is there.
 fn there(proxy: &Proxy, request: &interval::Request<'_>, key: &[u8]) -> Option<StatusCode> {
-    standing(proxy, request, key).is_there().then(|| proxy.pages.peek(key))?.map(|stored| stored.status)
+    standing(proxy, request, key).is_there().then(|| proxy.pages.peek(key))?.map(|stored| stored.status())
 }
 
 /// How the page stands by the invalidations that are known. What a replica only fears to have missed makes no renders:

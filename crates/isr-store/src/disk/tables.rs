@@ -219,7 +219,7 @@ impl Batch {
                         == (described.coding, described.digest, described.length)
                 });
                 if !is_there {
-                    bodies.insert(&body_place(&place, described.coding), &*representation.body)?;
+                    bodies.insert(&body_place(&place, described.coding), &**representation.body)?;
                 }
             }
             for gone in kept.iter().filter(|kept| !head.bodies.iter().any(|body| body.coding == kept.coding))

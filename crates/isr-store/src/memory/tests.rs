@@ -1,13 +1,12 @@
 use std::collections::HashSet;
 
 use super::*;
-use isr_cache::{Asked, Coding, Epoch, Group, Render, Representation, Timestamp};
+use isr_cache::{Asked, Epoch, Group, Head, Render, Timestamp};
 
 fn response(size: usize) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
-        status: http::StatusCode::OK,
-        fields: Box::default(),
-        identity: Representation::new(Coding::Identity, bytes::Bytes::from(vec![b'x'; size]), None),
+        head: Head::new(http::StatusCode::OK, &"".into(), None, std::iter::empty()),
+        body: bytes::Bytes::from(vec![b'x'; size]),
         compressed: Box::default(),
         asked: Asked::never(),
         modified: None,
@@ -15,7 +14,6 @@ fn response(size: usize) -> Arc<StoredResponse> {
         governed: None,
         group: Arc::new(Group::new("/".into())),
         tags: Box::default(),
-        route: "".into(),
     })
 }
 
@@ -80,8 +78,8 @@ fn keys_are_compared_whole() {
     }
     for page in 0..1000 {
         let stored = memory.get(&key(page)).unwrap();
-        assert_eq!(stored.identity.body.len(), page);
-        bodies.insert(stored.identity.body.len());
+        assert_eq!(stored.body.len(), page);
+        bodies.insert(stored.body.len());
     }
     assert_eq!(bodies.len(), 1000);
 }

@@ -62,7 +62,6 @@ impl Shared {
     /// Gives the lock back, once everything is written that was stored before.
     pub fn release(&self, key: &[u8], group: &Group, fence: Epoch) {
         // Without room in the queue it ends by itself.
-        let _ =
-            self.queue.try_send(Change::Release { key: key.into(), group: Arc::clone(group.name()), fence });
+        let _ = self.queue.try_send(Change::Release { key: key.into(), group: group.name().into(), fence });
     }
 }
