@@ -7,6 +7,7 @@
 //! Nothing here is an error to a visitor. A file that cannot be read or written makes this tier one that has nothing, and it
 //! is tried again; a damaged one is replaced by an empty one; a record that is not what its digests say is a miss.
 
+mod engine;
 mod queue;
 mod tables;
 mod writer;
@@ -22,6 +23,7 @@ use isr_cache::{BoxFuture, Epoch, Group, Invalidation, StoredResponse, Tier, Tie
 use redb::{Builder, Database};
 use tokio::sync::{Semaphore, oneshot};
 
+use engine::Engine;
 use queue::{Pending, Queue};
 use tables::Failure;
 
@@ -116,7 +118,7 @@ struct Shared {
     front: Box<dyn Front>,
     queue: Mutex<Queue>,
     changed: Condvar,
-    database: RwLock<Option<Arc<Database>>>,
+    database: RwLock<Option<Arc<Engine>>>,
     broken: Mutex<Option<TierError>>,
     is_broken: AtomicBool,
     counts: Counts,
@@ -293,7 +295,7 @@ impl Shared {
             Ok(Ok(Ok(found))) => Ok(found.map(Arc::new)),
             Ok(Ok(Err(_))) => {
                 self.counts.damaged.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(folder = %self.folder, group = &**group.name(), "a stored page is damaged, and removed");
+                tracing::warn!(folder = %self.folder, group = group.name(), "a stored page is damaged, and removed");
                 self.queue().remove(key, group);
                 self.changed.notify_one();
                 Ok(None)
@@ -310,15 +312,15 @@ impl Shared {
         }
     }
 
-    fn open(&self) -> Result<(Database, tables::Known), Failure> {
+    fn open(&self) -> Result<(Engine, tables::Known), Failure> {
         open(&*self.medium)
     }
 
-    fn opened(&self) -> Option<Arc<Database>> {
+    fn opened(&self) -> Option<Arc<Engine>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn put_open(&self, database: Database) -> Arc<Database> {
+    fn put_open(&self, database: Engine) -> Arc<Engine> {
         let database = Arc::new(database);
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database));
         database
@@ -377,11 +379,11 @@ impl Shared {
     }
 }
 
-fn open(medium: &dyn Medium) -> Result<(Database, tables::Known), Failure> {
+fn open(medium: &dyn Medium) -> Result<(Engine, tables::Known), Failure> {
     let opening = || {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
-        let database = medium.open(&builder)?;
+        let database = Engine::new(medium.open(&builder)?);
         let known = tables::open(&database)?;
         Ok((database, known))
     };

@@ -9,6 +9,9 @@ use crate::testing::{ERRORS, Simple, Unreliable, page};
 
 const ROOM: u64 = 64 << 20;
 
+/// Files with damage in other places: among so many, some have the engine panic twice.
+const DAMAGES: u64 = 150;
+
 /// The disk tier on this disk, and what it recalls. Epochs go on after those.
 fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
     let mut recalled = Recalled::default();
@@ -217,6 +220,82 @@ async fn flipped_bits_and_torn_ends_are_misses_and_never_other_pages() {
         assert_eq!(found(&tier, "a/after", b"after").await, fresh("after"), "it goes on");
     }
     assert!(hits > 100 && misses > 100, "{hits} hits, {misses} misses: both happen");
+}
+
+#[tokio::test]
+async fn a_disk_that_lies_when_it_is_read_gives_misses_and_never_other_pages() {
+    let text = |number: u32| format!("page {number} {}", "z".repeat(number as usize * 200));
+    let (mut hits, mut misses) = (0, 0);
+    for every in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89] {
+        let disk = Unreliable::sound();
+        let (tier, ..) = open(&disk, ROOM);
+        for number in 0..60_u32 {
+            tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), &text(number), 1));
+        }
+        tier.close();
+        disk.lie_every(every);
+        let (tier, ..) = open(&disk, ROOM);
+        for number in 0..60_u32 {
+            match found(&tier, &format!("a/{number}"), &number.to_le_bytes()).await {
+                Some((body, _)) => {
+                    assert_eq!(body, text(number), "one read of {every} gives a wrong bit");
+                    hits += 1;
+                }
+                None => misses += 1,
+            }
+        }
+        disk.lie_every(0);
+        tier.put(b"after", &page(&group("a/after"), "after", 1));
+        assert_eq!(found(&tier, "a/after", b"after").await, fresh("after"), "it goes on");
+    }
+    assert!(hits > 60 && misses > 60, "{hits} hits, {misses} misses: both happen");
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_only_who_wants_to_be_certain() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    tier.put(b"old", &page(&group("a/blog"), "old", 1));
+    settled(&tier).await;
+    disk.hold();
+    let blog = group("a/blog");
+    let mut certain = tier.invalidate(invalidation(&blog, Mode::Hard, 2));
+    tier.put(b"new", &page(&blog, "new", 2));
+    assert_eq!(found(&tier, "a/blog", b"new").await, fresh("new"), "what is queued is there");
+    tokio::select! {
+        biased;
+        _ = &mut certain => panic!("nothing is certain while the disk hangs"),
+        () = std::future::ready(()) => {}
+    }
+    disk.release();
+    certain.await.expect("it goes on");
+    settled(&tier).await;
+    let crashed = open(&disk.crash(|| false), ROOM).0;
+    assert_eq!(found(&crashed, "a/blog", b"old").await, None);
+    assert_eq!(found(&crashed, "a/blog", b"new").await, fresh("new"));
+}
+
+#[tokio::test]
+async fn no_damage_ends_the_process() {
+    let disk = Unreliable::sound();
+    let (tier, ..) = open(&disk, ROOM);
+    for number in 0..50_u32 {
+        tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), &"y".repeat(5000), 1));
+    }
+    settled(&tier).await;
+    // As a crash leaves it: the engine looks at more of it than after an end in good order.
+    let image = disk.crash(|| true).image();
+    for seed in 0..DAMAGES {
+        let (mut image, mut random) = (image.clone(), fastrand::Rng::with_seed(seed));
+        for _ in 0..seed % 300 {
+            let at = random.usize(..image.len());
+            image[at] = random.u8(..);
+        }
+        let (tier, ..) = open(&Unreliable::holding(image), ROOM);
+        let after = page(&group("a/after"), "after", 1);
+        tier.put(b"after", &after);
+        assert_eq!(found(&tier, "a/after", b"after").await, fresh("after"), "it goes on");
+    }
 }
 
 /// What a reader may find: everything that was put since the last invalidation that is certain.

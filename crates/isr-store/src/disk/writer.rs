@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isr_cache::{Invalidation, MARKS_MOST, Mode, Reach, TierError, Watermark};
-use redb::Database;
 
 use super::Shared;
+use super::engine::Engine;
 use super::queue::{Operation, Pending};
 use super::tables::{self, Batch, Failure};
 
@@ -141,7 +141,7 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
 
 impl Shared {
     /// The open file, opened if it is not.
-    fn database(&self) -> Result<Arc<Database>, Failure> {
+    fn database(&self) -> Result<Arc<Engine>, Failure> {
         if let Some(database) = self.opened() {
             return Ok(database);
         }
