@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
 
-.PHONY: help run check lint test test-unit test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
+.PHONY: help run check lint test test-unit test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-pages bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -43,8 +43,8 @@ test-cost: ## What a hit and a lookup take in instructions, as valgrind counts t
 	cargo build --workspace --bins --quiet
 	tests/cost/run
 
-test-reloads: image-files ## 200 reloads of 10,000 routes under load, by the image's program (the debug build does 20)
-	KUBE_ISR_PROGRAM=$(PROGRAM) cargo test --workspace --test proxy reloads_under_load
+test-reloads: image-files ## 200 reloads of 10,000 routes under load, and 200 kills, by the image's program (the debug build does 20)
+	KUBE_ISR_PROGRAM=$(PROGRAM) cargo test --workspace --test proxy -- reloads_under_load killed_at_any_moment
 
 test-api: ## The operator against a real API server (Go modules, built once)
 	tests/cluster/build >/dev/null
@@ -68,6 +68,9 @@ bench-report: ## The picture and the README's table anew from bench/results.json
 
 bench-replicas: image-files ## What replicas that agree cost, by the image's program
 	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test shared scale -- --ignored --nocapture
+
+bench-pages: image-files ## A million pages: their memory, a start with them, and a purge of all, by the image's program; PAGES=100000
+	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test proxy scale_a_million -- --ignored --nocapture
 
 bench-control-plane: image-files ## The control plane with 10,000 and 100,000 routes, by the image's program
 	tests/cluster/build >/dev/null

@@ -36,6 +36,7 @@ mod published;
 mod published_purges;
 mod purge;
 mod reload;
+mod scale;
 mod since;
 mod stored;
 mod streams;

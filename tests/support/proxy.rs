@@ -326,6 +326,14 @@ impl Proxy {
         self.stderr.lock().expect("standard error").clone()
     }
 
+    /// The memory that it has, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its state");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kibibytes * 1024
+    }
+
     /// Asks it to end in good order (SIGTERM).
     pub fn terminate(&self) {
         self.signal("TERM");
