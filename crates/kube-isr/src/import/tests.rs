@@ -162,6 +162,8 @@ fn intervals_are_written_as_the_resource_takes_them() {
         (3600, "1h"),
         (86_400 + 61, "24h1m1s"),
         (31_536_000, "8760h"),
+        (359_999_999, "99999h59m59s"),
+        (360_000_000, "Never"),
         (u64::MAX, "Never"),
     ] {
         let page = Page { path: "/a".to_owned(), interval: Every::Seconds(seconds), ..Page::default() };

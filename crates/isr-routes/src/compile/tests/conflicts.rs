@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use isr_api::{IsrRoute, reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
@@ -147,11 +149,15 @@ fn the_digest_is_of_the_meaning() {
     assert_eq!(first, digest(&[routes[1].clone(), routes[0].clone()]), "order");
     let spelled = resource("shop/a", HOST, "/a/", &json!({ "interval": "10000ms" }));
     assert_eq!(first, digest(&[spelled, routes[1].clone()]), "spelling");
+    let mut known = HashSet::from([first]);
     for fields in [
         json!({ "interval": "11s" }),
         json!({ "interval": null }),
         json!({ "staleFor": "1h" }),
         json!({ "framework": "Nuxt" }),
+        json!({ "framework": "NextJs" }),
+        json!({ "framework": "NextJs", "defaultLocale": "en" }),
+        json!({ "prerender": { "paths": ["/a"] } }),
         json!({ "tags": ["a"] }),
         json!({ "query": { "allow": ["a"] } }),
         json!({ "query": { "allow": ["*"] } }),
@@ -166,6 +172,6 @@ fn the_digest_is_of_the_meaning() {
         json!({ "path": "/c" }),
     ] {
         let changed = [resource("shop/a", HOST, "/a", &fields), routes[1].clone()];
-        assert_ne!(first, digest(&changed), "{fields}");
+        assert!(known.insert(digest(&changed)), "{fields}");
     }
 }

@@ -60,6 +60,21 @@ fn pages_to_prerender_are_kept_as_requests_name_them() {
 }
 
 #[test]
+fn a_path_to_prerender_that_another_route_answers_is_warned_of() {
+    let wanted =
+        json!({ "prerender": { "paths": ["/blog/1", "/blog/new"] }, "hostnames": [HOST, "*.example.com"] });
+    let routes = [
+        resource("shop/all", HOST, "/blog/[slug]", &wanted),
+        resource("shop/new", HOST, "/blog/new", &json!({})),
+    ];
+    let compiled = compiled(&routes);
+    let expected = "spec.prerender.paths[1]: `/blog/new` is not rendered for this route, because IsrRoute shop/new answers it: name it there if it is for everybody, and remove it here";
+    assert_eq!(said(&compiled, "shop/all"), [expected]);
+    assert_eq!(said(&compiled, "shop/new"), [""; 0]);
+    assert!(compiled.reports.iter().all(|report| report.accepted), "both are in force");
+}
+
+#[test]
 fn policies() {
     let isr = |every, stale_for| Policy::Interval(Interval { every, stale_for, no_store: NoStore::Honor });
     let seconds = |seconds| Some(Duration::from_secs(seconds));

@@ -158,6 +158,13 @@ fn what_a_matcher_tells_apart_is_one_route() {
     assert_eq!(build.pages.len(), 2);
     assert_eq!(build.pages[0].interval, Every::Seconds(10));
     assert_eq!(build.pages[0].source, "/[id]; and /[name]");
+    let two = MANIFEST
+        .replace("\"/docs/[...rest]\"", "\"/docs/[id=integer]\"")
+        .replace("\"/app\"", "\"/docs/[name]\"");
+    let build = pages(&two, &module).expect("a build");
+    let found: Vec<(&str, Every)> =
+        build.pages.iter().map(|page| (page.path.as_str(), page.interval)).collect();
+    assert_eq!(found, [("/shop/api", Every::Unsaid), ("/shop/docs/[id]", Every::Seconds(5))]);
 }
 
 #[test]
