@@ -153,6 +153,7 @@ impl Entry {
                 None if self.may_refresh(now) => self.begin_and_wait(Trigger::Miss, epoch),
                 None => Verdict::ServeStale { render: None },
             },
+            Standing::Stale { why: Why::Unsure, .. } => Verdict::ServeStale { render: None },
             Standing::Stale { .. } => Verdict::ServeStale {
                 render: self.may_refresh(now).then(|| self.begin(Trigger::Stale, epoch)),
             },

@@ -37,6 +37,7 @@ pub mod negotiate;
 mod page;
 mod policy;
 pub mod range;
+mod shared;
 mod stored;
 pub mod storing;
 pub mod tags;
@@ -64,6 +65,10 @@ pub use latest::Latest;
 pub use page::{Render, SPREAD_MAX, SPREAD_PARTS, Standing, Why};
 pub use policy::{Interval, NoStore, Policy};
 pub use range::Range;
+pub use shared::{
+    Claim, LOCK_FOR, LogEntry, News, RENEW_EVERY, REPLICA_GONE_AFTER, Replica, Roll, SharedStore,
+    SharedUsage, Terms,
+};
 pub use stored::{Compressed, Governed, Representation, StoredResponse};
 pub use storing::{NotStored, RenderOutcome};
 pub use tier::{BoxFuture, Invalidation, Reach, Tier, TierError};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::entry::{RETRY_FIRST, RETRY_MOST};
 use crate::{Epoch, Interval, Mode, Timestamp, Watermark};
 
 /// What the cache remembers of the render that made a stored page.
@@ -60,6 +61,9 @@ pub enum Why {
     BornStale,
     /// It is data, and its page has been rendered anew since.
     Outdated,
+    /// Others may have invalidated it, and nobody could say so here. It was rendered since, so that it is not rendered
+    /// again at once.
+    Unsure,
 }
 
 impl Standing {
@@ -67,15 +71,39 @@ impl Standing {
     /// is there: that visitor renews it.
     pub fn is_there(&self) -> bool {
         match self {
-            Self::Fresh { .. } | Self::Stale { why: Why::Age | Why::BornStale, .. } => true,
+            Self::Fresh { .. } | Self::Stale { why: Why::Age | Why::BornStale | Why::Unsure, .. } => true,
             Self::Missing
             | Self::Expired { .. }
             | Self::Stale { why: Why::Invalidated | Why::Outdated, .. } => false,
         }
     }
+
+    /// How the page stands for a replica that has been sure only until `sure_until` to know of every invalidation: it is
+    /// never fresh after that.
+    #[must_use]
+    #[inline]
+    pub fn if_sure_until(self, sure_until: Timestamp, render: &Render, now: Timestamp) -> Self {
+        if now <= sure_until || !matches!(self, Self::Fresh { .. }) {
+            return self;
+        }
+        let why = if render.is_doubtful(sure_until, now) { Why::Invalidated } else { Why::Unsure };
+        Self::Stale { by: Duration::ZERO, why }
+    }
 }
 
 impl Render {
+    /// Whether a replica that has been sure only until `sure_until` to know of every invalidation is to have the page rendered
+    /// again, because others may have invalidated it.
+    ///
+    /// One that was rendered since is left alone for as long as there had been no word by then, which doubles with each render,
+    /// but for no less than after a failed render and for no more than after the last of many. It may be that this replica
+    /// alone is cut off; but it may as well be that nobody has a log, for hours, and rendering everything again and again
+    /// would then be for nothing.
+    pub fn is_doubtful(&self, sure_until: Timestamp, now: Timestamp) -> bool {
+        let alone_for = self.finished.since(sure_until).clamp(RETRY_FIRST, RETRY_MOST);
+        now > sure_until && (self.finished <= sure_until || self.age(now) >= alone_for)
+    }
+
     /// How long ago the page was rendered.
     pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.finished)
@@ -196,6 +224,32 @@ mod tests {
         let policy = policy(Some(100), None);
         assert!(matches!(page.standing(at(95), &policy, Watermark::default()), Standing::Fresh { .. }));
         assert!(matches!(page.standing(at(96), &policy, Watermark::default()), Standing::Stale { .. }));
+    }
+
+    #[test]
+    fn who_is_not_sure_calls_nothing_fresh_and_renders_it_again_now_and_then() {
+        let fresh = Standing::Fresh { ttl: None };
+        let rendered = |age| Render { finished: at(age), ..page() };
+        let stale = |why| Standing::Stale { by: Duration::ZERO, why };
+        for (sure_until, finished, now, expected) in [
+            (100, 50, 100, fresh),
+            (100, 50, 101, stale(Why::Invalidated)),
+            (100, 100, 101, stale(Why::Invalidated)),
+            (100, 110, 110, stale(Why::Unsure)),
+            (100, 110, 139, stale(Why::Unsure)),
+            (100, 110, 140, stale(Why::Invalidated)),
+            // There has been no word for a minute when it is rendered.
+            (100, 160, 219, stale(Why::Unsure)),
+            (100, 160, 220, stale(Why::Invalidated)),
+            // Nor for hours.
+            (100, 9100, 9399, stale(Why::Unsure)),
+            (100, 9100, 9400, stale(Why::Invalidated)),
+        ] {
+            let standing = fresh.if_sure_until(at(sure_until), &rendered(finished), at(now));
+            assert_eq!(standing, expected, "sure until {sure_until}, rendered at {finished}, at {now}");
+        }
+        let expired = Standing::Expired { why: Why::Age };
+        assert_eq!(expired.if_sure_until(at(100), &rendered(50), at(101)), expired);
     }
 
     #[test]

@@ -186,7 +186,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
     let now = proxy.clock.now();
     let standing = match (&route.policy, &response.governed) {
         (Policy::Interval(policy), None) => {
-            interval_standing(response, proxy.pages.watermark(response, route, now), now, policy)
+            interval_standing(proxy.pages.standing(response, route, policy, now))
         }
         (_, Some(governed)) => {
             let age = freshness::current_age(governed.initial_age, response.render.finished, now);
@@ -208,19 +208,15 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
     })
 }
 
-fn interval_standing(
-    response: &StoredResponse,
-    watermark: isr_cache::Watermark,
-    now: isr_cache::Timestamp,
-    policy: &isr_cache::Interval,
-) -> Value {
+fn interval_standing(standing: Standing) -> Value {
     let why = |why: Why| match why {
         Why::Age => "age",
         Why::Invalidated => "invalidated",
         Why::BornStale => "the origin sent a stale copy",
         Why::Outdated => "its page is newer",
+        Why::Unsure => "no word from the other replicas",
     };
-    match response.render.standing(now, policy, watermark) {
+    match standing {
         Standing::Fresh { ttl } => json!({ "state": "fresh", "ttlSeconds": ttl.map(|ttl| ttl.as_secs()) }),
         Standing::Stale { by, why: cause } => {
             json!({ "state": "stale", "bySeconds": by.as_secs(), "why": why(cause) })

@@ -59,8 +59,7 @@ pub(crate) fn answer(
     route.write_key(&target, &request, key);
     let stored = proxy.pages.get(key).filter(|stored| belongs(stored, route))?;
     let now = proxy.clock.now();
-    let watermark = proxy.pages.watermark(&stored, route, now);
-    let Standing::Fresh { ttl } = stored.render.standing(now, policy, watermark) else { return None };
+    let Standing::Fresh { ttl } = proxy.pages.standing(&stored, route, policy, now) else { return None };
 
     // Data whose page is newer waits for a render.
     if stored.is_before_its_page() && route.is_data(&target.path, &page, &request) {

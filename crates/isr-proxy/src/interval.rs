@@ -76,8 +76,7 @@ fn standing(
     now: Timestamp,
 ) -> Standing {
     stored.map_or(Standing::Missing, |stored| {
-        let watermark = proxy.pages.watermark(stored, request.route, now);
-        let standing = stored.render.standing(now, request.policy, watermark);
+        let standing = proxy.pages.standing(stored, request.route, request.policy, now);
         if is_outdated(request, stored) { standing.outdated() } else { standing }
     })
 }
@@ -114,7 +113,7 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
         // go of the lock.
         let decided = proxy.entries.with(key, now, |live| {
             let stored = look(proxy, request, key);
-            let mut watermark = watermark(proxy, request, stored.as_deref(), now);
+            let mut watermark = covers(proxy, request, stored.as_deref(), now);
             let standing = standing(proxy, request, stored.as_deref(), now);
             if let (Some(stored), Standing::Stale { why: Why::Outdated, .. }) = (&stored, standing) {
                 watermark.hard = watermark.hard.max(stored.group.led());
@@ -179,14 +178,14 @@ async fn settle(proxy: &Arc<Proxy>, request: &Request<'_>, key: &[u8]) -> Respon
 }
 
 /// The invalidations that cover this key, also when nothing is stored under it.
-fn watermark(
+fn covers(
     proxy: &Proxy,
     request: &Request<'_>,
     stored: Option<&StoredResponse>,
     now: Timestamp,
 ) -> Watermark {
     if let Some(stored) = stored {
-        return proxy.pages.watermark(stored, request.route, now);
+        return proxy.pages.covers(&stored.group, request.route, now);
     }
     let group = request.route.group(&request.target.host, request.page);
     let group = proxy.pages.find_group(&group);
@@ -348,6 +347,7 @@ fn serve_stale(
         (Why::BornStale, true) => "origin-stale-refreshing",
         (Why::BornStale, false) => "origin-stale",
         (Why::Outdated, _) => "older-than-its-page",
+        (Why::Unsure, _) => "unsure",
     };
     let ttl = i64::try_from(by.as_secs()).ok().map(|by| -by);
     serve(request, stored, now, XIsrCache::Stale, ttl, Some(detail))

@@ -10,6 +10,7 @@ use http::{Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use isr_cache::BoxFuture;
 use isr_routes::{RenderTarget, Route};
 
 use crate::body::{IdleLimit, Resumed};
@@ -86,8 +87,29 @@ pub(crate) fn request(
     Some(request.into_parts().0)
 }
 
-/// Sends the request and reads the answer, as far as it may be stored.
-pub(crate) async fn ask(
+/// Who renders pages: the applications behind [`Upstream`], and one of the imagination in the model of replicas.
+pub(crate) trait Renderer: Send + Sync {
+    /// Sends the request and reads the answer, as far as it may be stored.
+    fn ask<'a>(
+        &'a self,
+        address: &'a str,
+        request: Parts,
+        limits: &'a Limits,
+    ) -> BoxFuture<'a, Result<Answer, OriginError>>;
+}
+
+impl Renderer for Upstream {
+    fn ask<'a>(
+        &'a self,
+        address: &'a str,
+        request: Parts,
+        limits: &'a Limits,
+    ) -> BoxFuture<'a, Result<Answer, OriginError>> {
+        Box::pin(ask(self, address, request, limits))
+    }
+}
+
+async fn ask(
     upstream: &Upstream,
     address: &str,
     request: Parts,

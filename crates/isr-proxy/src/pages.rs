@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isr_cache::{
-    BoxFuture, Epoch, Epochs, Flight, Gradual, Group, Invalidation, Invalidations, Latest, Mode,
-    Pages as Covered, Reach, Realm, Selector, StoredResponse, Tier, TierError, Timestamp, Watermark,
+    BoxFuture, Epoch, Epochs, Flight, Gradual, Group, Interval, Invalidation, Invalidations, Latest, Mode,
+    Pages as Covered, Reach, Realm, Selector, SharedStore, Standing, StoredResponse, Tier, TierError,
+    Timestamp, Watermark,
 };
 use isr_routes::Route;
 use isr_store::{
@@ -35,6 +36,9 @@ const RECALL_WITHIN: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the disk. The chart leaves a pod 5 s after its drain, of which the last word to the
 /// other replicas may take 2.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long who invalidates waits for the epoch in which that happens.
+const EPOCH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Locks for pages that are being recalled: who asks for the same page waits for the same read, and who asks for another
 /// one seldom waits for it.
@@ -65,6 +69,19 @@ pub(crate) type Certain = BoxFuture<'static, Result<(), TierError>>;
 impl Pages {
     /// The pages that the disk and the shared tier hold, or none. To be called within a runtime.
     pub(crate) fn new(config: &Config, now: Timestamp) -> Result<Self, SharedError> {
+        let shared = match &config.shared {
+            Some(shared) => Some((Arc::new(Shared::new(&shared.options)?) as Arc<_>, shared.replica.clone())),
+            None => None,
+        };
+        Ok(Self::over(shared, config, now))
+    }
+
+    /// The pages that the disk and this shared store hold, in which this replica is called so.
+    pub(crate) fn over(
+        shared: Option<(Arc<dyn SharedStore>, String)>,
+        config: &Config,
+        now: Timestamp,
+    ) -> Self {
         let limits = &config.limits;
         // A page and its compressed variants.
         let memory = Arc::new(Memory::new(limits.memory_bytes, 3 * limits.page_bytes as u64));
@@ -76,7 +93,7 @@ impl Pages {
             Disk::open(&folder.join("pages"), limits.disk_bytes, |recalled| {
                 epochs = Arc::new(Epochs::after(recalled.epoch));
                 // Without a shared tier this disk goes on by itself, and never knows again what it missed.
-                let known = recalled.followed.filter(|_| config.shared.is_some());
+                let known = recalled.followed.filter(|_| shared.is_some());
                 followed = Arc::new(std::sync::Mutex::new(known));
                 for (selector, watermark) in &recalled.marks {
                     for (mode, epoch) in [(Mode::Hard, watermark.hard), (Mode::Soft, watermark.soft)] {
@@ -91,14 +108,8 @@ impl Pages {
                 })
             })
         });
-        let replicas = match &config.shared {
-            Some(shared) => {
-                let tier = Shared::new(&shared.options)?;
-                Some(Replicas::new(tier, shared.replica.clone(), followed, now))
-            }
-            None => None,
-        };
-        Ok(Self {
+        let replicas = shared.map(|(shared, name)| Replicas::new(shared, name, followed, now));
+        Self {
             memory,
             files: Files::new(limits.memory_bytes),
             disk,
@@ -110,7 +121,7 @@ impl Pages {
             recalls: (0..RECALLS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             news: broadcast::Sender::new(NEWS),
-        })
+        }
     }
 
     /// The response in memory under `key`.
@@ -159,7 +170,7 @@ impl Pages {
                 },
                 _ => return false,
             };
-            let found = no_younger_than(now, found);
+            let found = from_elsewhere(&self.epochs, now, found);
             keep(&|| {
                 if self.memory.peek(key).is_none() {
                     found.group.tag(&found.tags);
@@ -181,13 +192,17 @@ impl Pages {
 
     /// Stores `response` under `key` in place of what is there.
     pub(crate) fn put(&self, key: &[u8], response: Arc<StoredResponse>) {
+        self.share(key, &response);
+        self.adopt(key, response);
+    }
+
+    fn share(&self, key: &[u8], response: &Arc<StoredResponse>) {
         if let Some(replicas) = &self.replicas
             // The server may have forgotten the mark. A new replica would take the page for good.
             && response.render.began >= response.group.watermark().hard
         {
-            replicas.shared.put(key, &response);
+            replicas.shared.put(key, response);
         }
-        self.adopt(key, response);
     }
 
     /// Stores a response that another replica has rendered.
@@ -202,8 +217,9 @@ impl Pages {
     /// Stores `response` if `present` is still what is stored under `key`.
     pub(crate) fn replace(&self, key: &[u8], present: &Arc<StoredResponse>, response: &Arc<StoredResponse>) {
         if self.memory.replace(key, present, Arc::clone(response)) {
-            for tier in self.tiers() {
-                tier.put(key, response);
+            self.share(key, response);
+            if let Some(disk) = &self.disk {
+                disk.put(key, response);
             }
         }
     }
@@ -232,16 +248,30 @@ impl Pages {
         self.groups.find(name)
     }
 
-    /// The invalidations that cover a stored response of a route.
+    /// How a page of a route with an interval stands.
+    #[inline]
+    pub(crate) fn standing(
+        &self,
+        stored: &StoredResponse,
+        route: &Route,
+        policy: &Interval,
+        now: Timestamp,
+    ) -> Standing {
+        let standing = stored.render.standing(now, policy, self.covers(&stored.group, route, now));
+        match &self.replicas {
+            None => standing,
+            Some(replicas) => standing.if_sure_until(replicas.sure_until(), &stored.render, now),
+        }
+    }
+
+    /// The invalidations that cover a stored response of a route that the origin governs.
     #[inline]
     pub(crate) fn watermark(&self, stored: &StoredResponse, route: &Route, now: Timestamp) -> Watermark {
         let mut watermark = self.covers(&stored.group, route, now);
-        if let Some(replicas) = &self.replicas {
-            let sure_until = replicas.sure_until();
-            // Something may have been invalidated since, and nobody has said so here.
-            if now > sure_until && stored.render.finished <= sure_until {
-                watermark.soft = watermark.soft.max(stored.render.began.next());
-            }
+        if let Some(replicas) = &self.replicas
+            && stored.render.is_doubtful(replicas.sure_until(), now)
+        {
+            watermark.soft = watermark.soft.max(stored.render.began.next());
         }
         watermark
     }
@@ -305,10 +335,14 @@ impl Pages {
     ///
     /// When there are others and they cannot be asked.
     pub(crate) async fn next_epoch(&self) -> Result<Epoch, TierError> {
+        self.epoch_within(EPOCH_WITHIN).await
+    }
+
+    async fn epoch_within(&self, within: Duration) -> Result<Epoch, TierError> {
         match &self.replicas {
             None => Ok(self.epochs.advance()),
             Some(replicas) => {
-                let epoch = replicas.shared.next_epoch().await?;
+                let epoch = replicas.shared.next_epoch(within).await?;
                 self.epochs.raise(epoch);
                 Ok(epoch)
             }
@@ -419,14 +453,14 @@ impl Pages {
         self.memory.usage().entries == 0 && self.disk.as_ref().is_none_or(|disk| disk.usage().entries == 0)
     }
 
-    /// Takes everything that is held here for stale: invalidations of it may have been missed.
+    /// Takes everything for stale that began before `epoch`, wherever it comes from: invalidations of it may have been missed.
     pub(crate) fn doubt_all(&self, epoch: Epoch) -> Certain {
         self.epochs.raise(epoch);
         self.latest.note_all(epoch);
         let everything = Selector { realm: Realm::Installation, pages: Covered::All }.to_bytes();
         let reach = Reach::Selected(everything.into());
-        let invalidation = Invalidation { reach, mode: Mode::Soft, epoch };
-        let on_disk = (!self.are_empty()).then(|| self.take_note(invalidation, false)).flatten();
+        // Also where nothing is held: what comes from the shared tier may be as old.
+        let on_disk = self.take_note(Invalidation { reach, mode: Mode::Soft, epoch }, false);
         on_disk.unwrap_or_else(|| Box::pin(async { Ok(()) }))
     }
 
@@ -455,8 +489,10 @@ impl Pages {
     }
 }
 
-/// A response from elsewhere whose clock is ahead. A page is never younger than this moment.
-fn no_younger_than(now: Timestamp, mut response: Arc<StoredResponse>) -> Arc<StoredResponse> {
+/// A response from elsewhere, whose clock may be ahead: a page is never younger than this moment. Its epoch may be ahead as well of
+/// all that is known here; whatever is invalidated here from now on is later.
+fn from_elsewhere(epochs: &Epochs, now: Timestamp, mut response: Arc<StoredResponse>) -> Arc<StoredResponse> {
+    epochs.raise(response.render.began);
     if response.render.finished > now {
         Arc::make_mut(&mut response).render.finished = now;
     }

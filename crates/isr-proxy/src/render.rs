@@ -163,14 +163,13 @@ enum Source {
 /// begins.
 async fn claim(proxy: &Proxy, job: &Job, flight: &mut Flight) -> (Source, Option<Hold>) {
     let is_good = |found: &StoredResponse| {
-        let now = proxy.clock.now();
-        let standing = found.render.standing(now, &job.policy, proxy.pages.watermark(found, &job.route, now));
+        let standing = proxy.pages.standing(found, &job.route, &job.policy, proxy.clock.now());
         let is_outdated = found.is_before_its_page() && job.is_data();
         page::belongs(found, &job.route) && matches!(standing, Standing::Fresh { .. }) && !is_outdated
     };
-    let on_demand = flight.trigger == Trigger::OnDemand;
     let within = proxy.config.limits.render;
-    match proxy.pages.claim(&job.key, &job.group, on_demand, within, is_good).await {
+    let now = || proxy.clock.now();
+    match proxy.pages.claim(&job.key, &job.group, flight.trigger, within, now, is_good).await {
         Claimed::Found(response) => (Source::Replica(response), None),
         Claimed::Render { epoch, hold } => {
             if let Some(epoch) = epoch {
@@ -232,7 +231,7 @@ async fn attempts(
         }
         // Later than what others have asked for meanwhile, so that none of that is served beside it. Without word from the
         // other replicas this one stays as early as it was.
-        if let Ok(epoch) = proxy.pages.next_epoch().await {
+        if let Ok(epoch) = proxy.pages.epoch_of_render(flight.trigger).await {
             begins(proxy, job, flight, epoch);
         }
         answered = attempt(proxy, job, *flight, None, None).await;
@@ -321,7 +320,7 @@ async fn ask(proxy: &Proxy, job: &Job, flight: Flight, slot: Option<Slot>) -> Re
     let Ok(_slot) = tokio::time::timeout(proxy.config.limits.first_byte, acquired).await else {
         return Err(OriginError::Busy(backend.name.clone()));
     };
-    origin::ask(&proxy.upstream, address, request, &proxy.config.limits).await
+    proxy.renderer.ask(address, request, &proxy.config.limits).await
 }
 
 /// Applies what the entry decides about a render that has ended, and tells everybody who waits.
@@ -339,10 +338,9 @@ fn land(
         // Storing, telling, and ending the flight are one step under the entry's lock: nobody finds the flight gone and
         // the page not there, and begins another.
         let stored = proxy.pages.peek(&job.key).filter(|stored| page::belongs(stored, &job.route));
-        let standing = stored.as_ref().map_or(Standing::Missing, |stored| {
-            let watermark = proxy.pages.watermark(stored, &job.route, now);
-            stored.render.standing(now, &job.policy, watermark)
-        });
+        let standing = stored
+            .as_ref()
+            .map_or(Standing::Missing, |stored| proxy.pages.standing(stored, &job.route, &job.policy, now));
         let landed =
             live.entry.on_landed(now, judged.outcome, standing, proxy.pages.following_epoch(), jitter);
         live.complaint = match judged.outcome {

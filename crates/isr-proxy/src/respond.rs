@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use isr_cache::{CacheStatus, Forward, Handling, Policy, XIsrCache};
 use isr_routes::{Backend, Found, HostRoutes, Route, Target};
 
 use crate::answer::Label;
-use crate::body::Body;
+use crate::body::{Body, BoxError};
 use crate::fields::is_upgrade;
 use crate::origin::REVALIDATE;
 use crate::problem::{Problem, sentence};
@@ -23,11 +23,10 @@ use crate::{interval, invalidate, log, on_demand, origin_governed, pass};
 const ROUTES_NAMED: usize = 10;
 
 /// Answers a request.
-pub(crate) async fn respond(
-    proxy: Arc<Proxy>,
-    visitor: Visitor,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub(crate) async fn respond<B>(proxy: Arc<Proxy>, visitor: Visitor, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let access = proxy.config.access_log.then(|| log::Access::begin(&visitor, &request));
     let response = match route(&proxy, &visitor, request).await {
         Ok(response) => response,
@@ -43,11 +42,14 @@ pub(crate) async fn respond(
 ///
 /// Whatever is not a hit is boxed: the future of a request is moved several times on its way through hyper, and a hit
 /// should not carry the room that passing a request through would take.
-async fn route(
+async fn route<B>(
     proxy: &Arc<Proxy>,
     visitor: &Visitor,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Problem> {
+    request: Request<B>,
+) -> Result<Response<Body>, Problem>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     // One reference for the whole request: a reload changes nothing for who is already here.
     let active = proxy.active.load_full();
     let (head, body) = request.map(Body::stream).into_parts();

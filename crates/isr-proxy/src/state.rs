@@ -19,6 +19,7 @@ use crate::config::{Config, Routes, Scheme};
 use crate::encode;
 use crate::entries::Entries;
 use crate::metrics::Metrics;
+use crate::origin::Renderer;
 use crate::origin_governed;
 use crate::pages::Pages;
 use crate::prerender::Prerendering;
@@ -44,7 +45,8 @@ pub(crate) struct Proxy {
     /// When it began.
     pub(crate) started: Timestamp,
     pub(crate) entries: Entries,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) renderer: Arc<dyn Renderer>,
     pub(crate) slots: Slots,
     /// Room for bodies that are read before they are stored.
     pub(crate) reading: Arc<Semaphore>,
@@ -79,18 +81,31 @@ pub(crate) struct Visitor {
 impl Proxy {
     /// To be called within the runtime that is to be the background.
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, SharedError> {
-        let limits = &config.limits;
         let clock = Clock::start();
-        let started = clock.now();
-        Ok(Arc::new(Self {
+        let pages = Pages::new(&config, clock.now())?;
+        let upstream = Arc::new(Upstream::new(&config.limits));
+        Ok(Self::of(config, clock, pages, Arc::clone(&upstream), upstream))
+    }
+
+    /// Of these parts.
+    pub(crate) fn of(
+        config: Config,
+        clock: Clock,
+        pages: Pages,
+        upstream: Arc<Upstream>,
+        renderer: Arc<dyn Renderer>,
+    ) -> Arc<Self> {
+        let limits = &config.limits;
+        Arc::new(Self {
+            started: clock.now(),
             clock,
             identity: fastrand::u64(..),
-            started,
             active: ArcSwap::from_pointee(Active::none()),
-            pages: Arc::new(Pages::new(&config, started)?),
+            pages: Arc::new(pages),
             purges: Purges::new(matches!(config.routes, Routes::Kubernetes(_))),
             entries: Entries::new(),
-            upstream: Upstream::new(limits),
+            upstream,
+            renderer,
             slots: Slots::new(limits),
             reading: origin_governed::room(limits.memory_bytes),
             compressing: encode::room(),
@@ -99,7 +114,7 @@ impl Proxy {
             draining: watch::Sender::new(Draining::No),
             background: Handle::current(),
             config,
-        }))
+        })
     }
 
     /// The last invalidation that may concern a render, as the application is told ([`crate::origin::SINCE`]).

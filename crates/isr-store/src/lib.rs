@@ -20,7 +20,4 @@ pub use disk::{Disk, DiskUsage, Followed, Front, Recalled};
 pub use files::{BodyFile, Files};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};
-pub use shared::{
-    Claim, Entry, News, RENEW_EVERY, REPLICA_GONE_AFTER, Replica, Shared, SharedError, SharedOptions,
-    SharedUsage,
-};
+pub use shared::{Shared, SharedError, SharedOptions};

@@ -11,6 +11,7 @@ mod address;
 mod connection;
 mod lock;
 mod log;
+mod port;
 mod scripts;
 mod server;
 mod write;
@@ -25,13 +26,11 @@ use redis::{AsyncCommands as _, RedisError};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::record;
-pub use lock::{Claim, RENEW_EVERY};
-pub use log::{Entry, News, REPLICA_GONE_AFTER, Replica};
 use server::Server;
 use write::Change;
 
 /// The version of keys and values. Replicas of another one share nothing with these.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// How long a visitor waits for a page to be found. A render takes longer, and a local server answers in under one.
 const FETCH_WITHIN: Duration = Duration::from_millis(50);
@@ -79,17 +78,6 @@ impl std::fmt::Debug for SharedOptions {
 )]
 pub struct SharedError(String);
 
-/// What happened to the shared tier since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SharedUsage {
-    /// Times that the server did not do what it was asked to do.
-    pub errors: u64,
-    /// Records that were not what they should be.
-    pub damaged: u64,
-    /// Responses that were not stored because the server is too slow or away.
-    pub dropped: u64,
-}
-
 /// The shared tier.
 pub struct Shared {
     server: Arc<Server>,
@@ -97,6 +85,9 @@ pub struct Shared {
     room: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
+
+/// What the server gives of a page: the marks of its group, and its record.
+type Stored = (Option<String>, Option<String>, Option<Bytes>);
 
 #[derive(Default)]
 struct Counts {
@@ -120,27 +111,23 @@ impl Shared {
         Ok(Self { server, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), counts })
     }
 
-    /// Whether the server did not answer a moment ago, so that nobody asks it.
-    pub fn is_resting(&self) -> bool {
-        self.server.is_resting()
-    }
-
-    /// What happened since the start.
-    pub fn usage(&self) -> SharedUsage {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Counts { damaged, dropped } = &*self.counts;
-        SharedUsage { errors: of(&self.server.errors), damaged: of(damaged), dropped: of(dropped) }
-    }
-
     /// The response in a record, unless it is damaged, and what the group's marks say.
     fn unpack(
         &self,
         key: &[u8],
         group: &Arc<Group>,
-        (hard, soft, record): (Option<u64>, Option<u64>, Option<Bytes>),
+        (hard, soft, record): Stored,
     ) -> Option<Arc<StoredResponse>> {
-        group.cover(Watermark { hard: Epoch(hard.unwrap_or(0)), soft: Epoch(soft.unwrap_or(0)) });
-        let found = record::unpack(&record?, key, group);
+        let epoch_of = |kind, stored: Option<String>| server::epoch_of(group.name(), kind, stored.as_deref());
+        let marks =
+            epoch_of("hard", hard).and_then(|hard| Ok(Watermark { hard, soft: epoch_of("soft", soft)? }));
+        let found = match (marks, record) {
+            (Err(damaged), _) => Err(damaged),
+            (Ok(marks), record) => {
+                group.cover(marks);
+                record::unpack(&record?, key, group)
+            }
+        };
         if found.is_err() {
             self.counts.damaged.fetch_add(1, Ordering::Relaxed);
         }
@@ -161,7 +148,7 @@ impl Tier for Shared {
             }
             let fields = ["hard".to_owned(), "soft".to_owned(), server::field("r:", key)];
             let mut connection = server.reads.clone();
-            let found =
+            let found: Stored =
                 server.ask(FETCH_WITHIN, connection.hmget(server.group_key(group.name()), &fields)).await?;
             Ok(self.unpack(key, group, found))
         })

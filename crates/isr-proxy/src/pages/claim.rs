@@ -4,16 +4,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isr_cache::{Epoch, Group, StoredResponse};
-use isr_store::{RENEW_EVERY, Shared};
+use isr_cache::{
+    Epoch, Group, RENEW_EVERY, SharedStore, StoredResponse, Terms, TierError, Timestamp, Trigger,
+};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::Pages;
+use super::{EPOCH_WITHIN, Pages, from_elsewhere};
 
 /// How often somebody who waits looks whether the page is there: at first, and at last.
 const LOOK_FIRST: Duration = Duration::from_millis(5);
 const LOOK_LAST: Duration = Duration::from_millis(100);
+
+/// How long a render that a visitor waits for waits for each answer of the server. Who gets none renders alone.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How long an answer of the server is waited for before a render.
+fn patience(trigger: Trigger) -> Duration {
+    if trigger == Trigger::Miss { SOON } else { EPOCH_WITHIN }
+}
 
 /// What a replica that wants to render a page is to do.
 pub(crate) enum Claimed {
@@ -30,7 +39,7 @@ pub(crate) enum Claimed {
 
 /// The lock of a page, kept until it is dropped.
 pub(crate) struct Hold {
-    shared: Arc<Shared>,
+    shared: Arc<dyn SharedStore>,
     key: Box<[u8]>,
     group: Arc<Group>,
     fence: Epoch,
@@ -38,7 +47,7 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    fn new(shared: &Arc<Shared>, key: &[u8], group: &Arc<Group>, fence: Epoch) -> Self {
+    fn new(shared: &Arc<dyn SharedStore>, key: &[u8], group: &Arc<Group>, fence: Epoch) -> Self {
         let (held, place, of) = (Arc::clone(shared), Box::<[u8]>::from(key), Arc::clone(group));
         let renewing = tokio::spawn(async move {
             loop {
@@ -67,22 +76,30 @@ impl Drop for Hold {
 }
 
 impl Pages {
+    /// An epoch for a render to begin in, later than all that any replica knows; an error soon where a visitor waits for it.
+    pub(crate) async fn epoch_of_render(&self, trigger: Trigger) -> Result<Epoch, TierError> {
+        self.epoch_within(patience(trigger)).await
+    }
+
     /// Asks whether to render a page, and waits for another replica that does, for at most `within`. What that one stored
-    /// is taken if it `is_good`; who renders `on_demand` takes nothing and waits for nobody.
+    /// is taken if it `is_good`; who renders on demand takes nothing and waits for nobody.
     ///
     /// Never an error: who cannot ask renders.
     pub(crate) async fn claim(
         &self,
         key: &[u8],
         group: &Arc<Group>,
-        on_demand: bool,
+        trigger: Trigger,
         within: Duration,
+        now: impl Fn() -> Timestamp,
         is_good: impl Fn(&StoredResponse) -> bool,
     ) -> Claimed {
         let alone = |epoch| Claimed::Render { epoch, hold: None };
         let Some(replicas) = &self.replicas else { return alone(None) };
         let shared = &replicas.shared;
         let until = Instant::now() + within;
+        let on_demand = trigger == Trigger::OnDemand;
+        let patience = patience(trigger);
         let mut pause = LOOK_FIRST;
         let mut known = self.memory.peek(key).map(|stored| stored.render.began);
         loop {
@@ -90,12 +107,14 @@ impl Pages {
                 return alone(None);
             }
             // A new one each time: what others stored while this one waited is older than what it renders.
-            let Ok(fence) = self.next_epoch().await else { return alone(None) };
-            let Ok(claim) = shared.claim(key, group, fence, known, on_demand).await else {
+            let Ok(fence) = self.epoch_within(patience).await else { return alone(None) };
+            let terms = Terms { fence, known, steal: on_demand };
+            let Ok(claim) = shared.claim(key, group, terms, patience).await else {
                 return alone(Some(fence));
             };
             let hold = claim.is_ours.then(|| Hold::new(shared, key, group, fence));
             if let Some(found) = claim.found.filter(|_| !on_demand) {
+                let found = from_elsewhere(&self.epochs, now(), found);
                 // What its tags say counts from now on.
                 group.tag(&found.tags);
                 if is_good(&found) {

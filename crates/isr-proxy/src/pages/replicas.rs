@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use isr_cache::{BoxFuture, Epoch, Invalidation, Reach, Tier as _, TierError, Timestamp};
-use isr_store::{Followed, REPLICA_GONE_AFTER, Replica, Shared, SharedUsage};
+use isr_cache::{
+    BoxFuture, Epoch, Invalidation, REPLICA_GONE_AFTER, Reach, Replica, Roll, SharedStore, SharedUsage,
+    Tier as _, TierError, Timestamp,
+};
+use isr_store::Followed;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Certain, Pages};
+use super::{Certain, EPOCH_WITHIN, Pages};
 use crate::clock::Clock;
 
 /// From the last look at the log: how long a replica is sure to know of every invalidation that was acknowledged.
@@ -29,13 +33,16 @@ const RETRY_AFTER: Duration = Duration::from_millis(300);
 /// How long who invalidates waits for the other replicas. They take milliseconds; one that takes longer is in trouble.
 const AGREE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Reads of the log that wait for the disk, at most, of up to a thousand entries each.
+const READS_MOST: usize = 100;
+
 /// How often they are looked at meanwhile: at first, and at last.
 const LOOK_FIRST: Duration = Duration::from_millis(2);
 const LOOK_LAST: Duration = Duration::from_millis(100);
 
 /// The shared tier, and this replica among those that use it.
 pub(crate) struct Replicas {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<dyn SharedStore>,
     name: String,
     /// How far the log was followed here.
     position: AtomicU64,
@@ -48,6 +55,12 @@ pub(crate) struct Replicas {
     /// How far it was followed with everything on the disk.
     pub(super) followed: Arc<Mutex<Option<Followed>>>,
 }
+
+/// Ends when the disk has it.
+type Written = BoxFuture<'static, Result<(), TierError>>;
+
+/// How far the log was read, and what has to be on the disk for that to be true there.
+type Reached = (Followed, Vec<Written>);
 
 /// How the shared tier does, for people who ask.
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +75,13 @@ pub(crate) struct SharedState {
 impl Replicas {
     /// What was stored before `now` may have been invalidated by others until the log has been read.
     pub(super) fn new(
-        shared: Shared,
+        shared: Arc<dyn SharedStore>,
         name: String,
         followed: Arc<Mutex<Option<Followed>>>,
         now: Timestamp,
     ) -> Self {
         Self {
-            shared: Arc::new(shared),
+            shared,
             name,
             position: AtomicU64::default(),
             sure_until: AtomicU64::new(now.0.saturating_sub(1)),
@@ -99,13 +112,10 @@ impl Replicas {
     /// Appends to the log, at once; the future ends when every replica that is there has read it.
     pub(super) fn tell(&self, invalidation: Invalidation) -> Certain {
         let appended = self.shared.append(invalidation);
-        let (shared, known) = (Arc::clone(&self.shared), Arc::clone(&self.known));
+        let (shared, known, own) = (Arc::clone(&self.shared), Arc::clone(&self.known), self.name.clone());
         Box::pin(async move {
-            let unknown = |error: TierError| {
-                TierError(format!("other replicas may still serve the old one: {error}").into())
-            };
-            let position = appended.await.map_err(unknown)?;
-            agree(&shared, &known, position).await.map_err(unknown)
+            let position = appended.await.map_err(|error| uncertain(&others(&known, &own), &error))?;
+            agree(&*shared, &known, &own, position).await
         })
     }
 
@@ -116,34 +126,65 @@ impl Replicas {
 }
 
 /// The replicas that are there; their names are remembered.
-async fn look(shared: &Shared, known: &Mutex<Vec<String>>) -> Result<Vec<Replica>, TierError> {
-    let replicas = shared.replicas().await?;
+async fn look(shared: &dyn SharedStore, known: &Mutex<Vec<String>>) -> Result<Roll, TierError> {
+    let roll = shared.replicas().await?;
     // One assignment.
     *known.lock().unwrap_or_else(PoisonError::into_inner) =
-        replicas.iter().map(|replica| replica.name.clone()).collect();
-    Ok(replicas)
+        roll.replicas.iter().map(|replica| replica.name.clone()).collect();
+    Ok(roll)
+}
+
+/// The replicas beside this one that were there at the last look.
+fn others(known: &Mutex<Vec<String>>, own: &str) -> Vec<String> {
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.iter().filter(|name| *name != own).cloned().collect()
+}
+
+/// Says who may not have heard of an invalidation.
+fn uncertain(names: &[String], error: &TierError) -> TierError {
+    let who = if names.is_empty() { "other replicas".to_owned() } else { names.join(", ") };
+    TierError(format!("{who} may still serve the old one: {error}").into())
 }
 
 /// Waits until all replicas have followed the log to this position.
-async fn agree(shared: &Shared, known: &Mutex<Vec<String>>, position: Epoch) -> Result<(), TierError> {
+async fn agree(
+    shared: &dyn SharedStore,
+    known: &Mutex<Vec<String>>,
+    own: &str,
+    position: Epoch,
+) -> Result<(), TierError> {
     let until = Instant::now() + AGREE_WITHIN;
     let mut pause = LOOK_FIRST;
     loop {
-        let behind: Vec<String> = look(shared, known)
-            .await?
-            .into_iter()
-            .filter(|replica| replica.position < position)
-            .map(|replica| replica.name)
-            .collect();
-        if behind.is_empty() {
+        let roll = look(shared, known).await.map_err(|error| uncertain(&others(known, own), &error))?;
+        let is_behind = |replica: &Replica| replica.position < position;
+        let behind: Vec<String> =
+            roll.replicas.into_iter().filter(is_behind).map(|replica| replica.name).collect();
+        if behind.is_empty() && !roll.may_lack {
             return Ok(());
         }
         if Instant::now() + pause > until {
-            let names = behind.join(", ");
-            return Err(TierError(format!("no word from {names} within {AGREE_WITHIN:?}").into()));
+            let why = if behind.is_empty() {
+                format!(
+                    "the shared tier has lost its data, and not all may be back within {REPLICA_GONE_AFTER:?}"
+                )
+            } else {
+                format!("no word that they know of it within {AGREE_WITHIN:?}")
+            };
+            return Err(uncertain(&behind, &TierError(why.into())));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOK_LAST);
+    }
+}
+
+/// Notes how far the log was followed with everything on the disk, which takes changes in their order.
+async fn follow_on_disk(mut reads: mpsc::Receiver<Reached>, followed: Arc<Mutex<Option<Followed>>>) {
+    while let Some((how_far, written)) = reads.recv().await {
+        if join_all(written).await.into_iter().all(|written| written.is_ok()) {
+            // One assignment.
+            *followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(how_far);
+        }
     }
 }
 
@@ -154,8 +195,11 @@ impl Pages {
         let mut is_away = false;
         // What the disk has is for the next start; here it is known in any case.
         let mut known = *replicas.followed();
+        let (reached, reads) = mpsc::channel(READS_MOST);
+        tokio::spawn(follow_on_disk(reads, Arc::clone(&replicas.followed)));
         loop {
-            let Err(error) = self.follow_until_error(replicas, clock, &mut known, &mut is_away).await;
+            let Err(error) =
+                self.follow_until_error(replicas, clock, &reached, &mut known, &mut is_away).await;
             if !is_away {
                 is_away = true;
                 tracing::warn!(%error, "the log of invalidations cannot be read; trying again");
@@ -177,20 +221,21 @@ impl Pages {
         &self,
         replicas: &Replicas,
         clock: &Clock,
+        reached: &mpsc::Sender<Reached>,
         known: &mut Option<Followed>,
         is_away: &mut bool,
     ) -> Result<Infallible, TierError> {
         let shared = &replicas.shared;
         let was_sure = clock.now() <= replicas.sure_until();
-        let others = replicas.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let new = fastrand::u64(1..=i64::MAX as u64);
-        let (epoch, data_set) = shared.join(self.epochs.current(), new, &others).await?;
+        let (epoch, data_set) =
+            shared.join(self.epochs.current(), new, known.map(|known| known.data_set)).await?;
         self.epochs.raise(epoch);
         let mut position = match *known {
             Some(known) if known.data_set == data_set => known.position,
             Some(_) if !was_sure => {
                 // The server has lost its data, and with them what this replica has not read.
-                drop(self.doubt_all(shared.next_epoch().await?));
+                drop(self.doubt_all(shared.next_epoch(EPOCH_WITHIN).await?));
                 Epoch(0)
             }
             // What is in the shared tier may be older than entries that were never read here: from the beginning.
@@ -203,13 +248,14 @@ impl Pages {
         loop {
             let asked = clock.now();
             let news = shared.news(data_set, position, std::mem::replace(&mut wait, NEWS_WAIT)).await?;
-            if news.has_gap {
-                tracing::warn!(
-                    "the log of invalidations is no longer whole: everything stored is taken for stale"
-                );
-                drop(self.doubt_all(shared.next_epoch().await?));
-            }
             let mut written = Vec::new();
+            if let Some(oldest) = news.gap {
+                tracing::warn!(
+                    "the log of invalidations is no longer whole: what is older is taken for stale"
+                );
+                position = position.max(oldest);
+                written.push(self.doubt_all(oldest));
+            }
             for entry in news.entries {
                 position = position.max(entry.position);
                 let skips_disk = was_empty && entry.position <= epoch;
@@ -221,14 +267,14 @@ impl Pages {
                 replicas.sure_until.fetch_max(asked.after(SURE_FOR).0, Ordering::AcqRel);
             }
             shared.report(&replicas.name, position).await?;
-            look(shared, &replicas.known).await?;
+            look(&**shared, &replicas.known).await?;
             if !news.is_part {
                 replicas.has_joined.store(true, Ordering::Relaxed);
             }
-            *known = Some(Followed { data_set, position });
-            if join_all(written).await.into_iter().all(|written| written.is_ok()) {
-                *replicas.followed() = *known;
-            }
+            let how_far = Followed { data_set, position };
+            *known = Some(how_far);
+            // Nobody waits for a disk that hangs. Where there is no room, a later read says as much.
+            let _ = reached.try_send((how_far, written));
             if std::mem::take(is_away) {
                 tracing::info!("the log of invalidations is read again");
             }
@@ -236,11 +282,7 @@ impl Pages {
     }
 
     /// Takes note of an invalidation that the log tells of; ends when the disk has it.
-    pub(super) fn take_note(
-        &self,
-        invalidation: Invalidation,
-        skips_disk: bool,
-    ) -> Option<BoxFuture<'static, Result<(), TierError>>> {
+    pub(super) fn take_note(&self, invalidation: Invalidation, skips_disk: bool) -> Option<Written> {
         let Invalidation { reach, mode, epoch } = &invalidation;
         self.epochs.raise(*epoch);
         self.latest.note(reach, *epoch);

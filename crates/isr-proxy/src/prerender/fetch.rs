@@ -116,7 +116,7 @@ async fn fetch(proxy: &Proxy, route: &Route, host: &str, path_and_query: &str) -
         let request = origin::request(route, host, &target, proxy.config.public_scheme, &since, None)
             .ok_or_else(|| unasked("it makes no request"))?;
         let _slot = proxy.slots.acquire_behind(&route.backend.name).await;
-        let answer = origin::ask(&proxy.upstream, address, request, &limits);
+        let answer = proxy.renderer.ask(address, request, &limits);
         let Ok(answer) = tokio::time::timeout(limits.render, answer).await else {
             return Err(format!("did not arrive within {:?}", limits.render));
         };

@@ -7,37 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use isr_cache::{Epoch, Group, StoredResponse, TierError};
+use isr_cache::{Claim, Epoch, Group, LOCK_FOR, Terms, TierError};
 
 use super::server::digest;
 use super::write::Change;
-use super::{FETCH_WITHIN, Shared, WITHIN, millis, text};
-
-/// How long a lock lasts if its holder says nothing more. A replica that was killed holds up the others for so long.
-const LOCK_FOR: Duration = Duration::from_secs(3);
-
-/// How often its holder says that it is still at work: two of these may be lost.
-pub const RENEW_EVERY: Duration = Duration::from_secs(1);
-
-/// What came of asking for the lock of a page.
-#[derive(Debug)]
-pub struct Claim {
-    /// Whoever asked holds it now.
-    pub is_ours: bool,
-    /// What is stored, if it is of a later epoch than the one that was named.
-    pub found: Option<Arc<StoredResponse>>,
-}
+use super::{Shared, WITHIN, millis, text};
 
 impl Shared {
-    /// Asks for the lock of a page under the number `fence`, and for what is stored of a later epoch than `known`. `steal`
-    /// takes it from whoever holds it: who renders on demand does not wait for a render that began before.
-    pub async fn claim(
+    pub(super) async fn claim(
         &self,
         key: &[u8],
         group: &Arc<Group>,
-        fence: Epoch,
-        known: Option<Epoch>,
-        steal: bool,
+        Terms { fence, known, steal }: Terms,
+        within: Duration,
     ) -> Result<Claim, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.claim.prepare_invoke();
@@ -46,21 +28,19 @@ impl Shared {
         invocation.arg(digest(key)).arg(known.map(text).unwrap_or_default());
         let mut connection = server.reads.clone();
         let asking = invocation.invoke_async(&mut connection);
-        let (is_ours, hard, soft, record): (bool, Option<u64>, Option<u64>, Option<Bytes>) =
-            server.ask(FETCH_WITHIN, asking).await?;
+        let (is_ours, hard, soft, record): (bool, Option<String>, Option<String>, Option<Bytes>) =
+            server.ask(within, asking).await?;
         Ok(Claim { is_ours, found: self.unpack(key, group, (hard, soft, record)) })
     }
 
-    /// Keeps the lock. `false` if somebody else has it by now.
-    pub async fn renew(&self, key: &[u8], group: &Group, fence: Epoch) -> Result<bool, TierError> {
+    pub(super) async fn renew(&self, key: &[u8], group: &Group, fence: Epoch) -> Result<bool, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.renew.prepare_invoke();
         invocation.key(server.lock_key(group.name(), key)).arg(text(fence)).arg(millis(LOCK_FOR));
         server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await
     }
 
-    /// Gives the lock back, once everything is written that was stored before.
-    pub fn release(&self, key: &[u8], group: &Group, fence: Epoch) {
+    pub(super) fn release(&self, key: &[u8], group: &Group, fence: Epoch) {
         // Without room in the queue it ends by itself.
         let _ = self.queue.try_send(Change::Release { key: key.into(), group: group.name().into(), fence });
     }

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use isr_cache::{BoxFuture, Epoch, Invalidation, Mode, Reach, TierError};
+use isr_cache::{
+    BoxFuture, Epoch, Invalidation, LogEntry, Mode, News, Pages, REPLICA_GONE_AFTER, Reach, Realm, Replica,
+    Roll, Selector, TierError,
+};
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands as _, FromRedisValue, RedisError};
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
-use super::server::WAIT_MOST;
+use super::server::{WAIT_MOST, digest};
 use super::write::Change;
 use super::{Shared, TIME_TO_LIVE, WITHIN, millis};
 
@@ -22,65 +25,31 @@ const PURGES_KEPT: u64 = 1_000;
 /// Entries of the log that are read at a time.
 const LOG_STEP: usize = 1_000;
 
-/// A replica that has said nothing for so long is gone, and nobody waits for it. It must take what it holds for stale
-/// before that.
-pub const REPLICA_GONE_AFTER: Duration = Duration::from_secs(15);
-
-/// What the log tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// Invalidations in their order.
-    pub entries: Vec<Entry>,
-    /// There may be more.
-    pub is_part: bool,
-    /// Invalidations after the position that was asked from are no longer in the log.
-    pub has_gap: bool,
-}
-
-/// An entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Where it is in the log.
-    pub position: Epoch,
-    /// What it says.
-    pub invalidation: Invalidation,
-}
-
-/// A replica, as it told of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// Its name.
-    pub name: String,
-    /// How far in the log it is.
-    pub position: Epoch,
-}
-
 impl Shared {
-    /// Joins the replicas: epochs go on after `own`. Gives the present epoch and the number of the data set, which is
-    /// another one when the server has lost everything; then it is `new`, and `others` are waited for as if they had
-    /// reported.
-    pub async fn join(&self, own: Epoch, new: u64, others: &[String]) -> Result<(Epoch, u64), TierError> {
+    pub(super) async fn join(
+        &self,
+        own: Epoch,
+        new: u64,
+        knew: Option<u64>,
+    ) -> Result<(Epoch, u64), TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.join.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
-        invocation.key(server.log_key("positions")).key(server.log_key("seen"));
-        invocation.arg(own.position_after()).arg(new).arg(others);
+        invocation.key(server.log_key("lost"));
+        invocation.arg(own.position_after()).arg(new).arg(knew.unwrap_or_default());
         let (position, data_set): (u64, u64) =
             server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
         Ok((Epoch::at(position), data_set))
     }
 
-    /// A new epoch, later than all that any replica has been told.
-    pub async fn next_epoch(&self) -> Result<Epoch, TierError> {
+    pub(super) async fn next_epoch(&self, within: Duration) -> Result<Epoch, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.next.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
-        Ok(Epoch::at(server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?))
+        Ok(Epoch::at(server.ask(within, invocation.invoke_async(&mut server.reads.clone())).await?))
     }
 
-    /// The epoch of a published purge, by the name of its list and its number there: the same for every replica, and a new one
-    /// for the first that asks.
-    pub async fn purge_epoch(&self, list: &str, number: u64) -> Result<Epoch, TierError> {
+    pub(super) async fn purge_epoch(&self, list: &str, number: u64) -> Result<Epoch, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.purge.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
@@ -89,8 +58,7 @@ impl Shared {
         Ok(Epoch::at(server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?))
     }
 
-    /// Invalidates, and gives the position in the log at which it stands. Whoever reads that far knows of it.
-    pub fn append(&self, invalidation: Invalidation) -> BoxFuture<'static, Result<Epoch, TierError>> {
+    pub(super) fn append(&self, invalidation: Invalidation) -> BoxFuture<'static, Result<Epoch, TierError>> {
         let (receipt, received) = oneshot::channel();
         let is_queued = self.queue.try_send(Change::Invalidate(invalidation, receipt));
         Box::pin(async move {
@@ -100,27 +68,32 @@ impl Shared {
         })
     }
 
-    /// What the log of a data set says after a position; waits for the next entry for at most `wait`, of some seconds.
-    ///
-    /// # Errors
-    ///
-    /// Also when the server has another data set by now.
-    pub async fn news(&self, data_set: u64, after: Epoch, wait: Duration) -> Result<News, TierError> {
+    pub(super) async fn news(&self, data_set: u64, after: Epoch, wait: Duration) -> Result<News, TierError> {
         let server = &self.server;
         let mut connection = server.log.clone();
         let log = server.log_key("log");
         let wait = wait.min(WAIT_MOST);
         let millis = usize::try_from(wait.as_millis()).unwrap_or(usize::MAX).max(1);
         let options = StreamReadOptions::default().block(millis).count(LOG_STEP);
-        let id = format!("{}-1", after.position());
+        // Whatever else stands at this position, by whomever: nothing is read twice.
+        let id = format!("{}-{}", after.position(), u64::MAX);
         let (logs, ids) = ([&log], [&id]);
         let asking = connection.xread_options(&logs, &ids, &options);
         let read: Option<StreamReadReply> = server.ask(wait + WITHIN, asking).await?;
         let ids = || read.iter().flat_map(|read| &read.keys).flat_map(|key| &key.ids);
-        let entries: Vec<Entry> = ids()
+        let entries: Vec<LogEntry> = ids()
             .filter_map(|entry| {
+                let position = position(&entry.id)?;
                 let text = |name: &str| entry.get::<Vec<u8>>(name);
-                decode(position(&entry.id)?, &text("kind")?, &text("mode")?, &text("reach")?, &text("mark")?)
+                let decoded = || {
+                    let (kind, mode) = (text("kind")?, text("mode")?);
+                    let (reach, mark) = (text("reach")?, text("mark")?);
+                    let is_whole = text("sum")? == sum(&kind, &mode, &reach, &mark).as_bytes();
+                    decode(&kind, &mode, &reach, &mark).filter(|_| is_whole)
+                };
+                // What cannot be read may have meant anything.
+                let invalidation = decoded().unwrap_or_else(|| everything(position));
+                Some(LogEntry { position, invalidation })
             })
             .collect();
         let is_part = ids().count() >= LOG_STEP;
@@ -130,11 +103,10 @@ impl Shared {
         if present != Some(data_set) {
             return Err(TierError("the shared tier has lost its data".into()));
         }
-        Ok(News { has_gap: trimmed.is_some_and(|oldest| oldest > after), is_part, entries })
+        Ok(News { gap: trimmed.filter(|oldest| *oldest > after), is_part, entries })
     }
 
-    /// Tells how far in the log this replica is.
-    pub async fn report(&self, replica: &str, position: Epoch) -> Result<(), TierError> {
+    pub(super) async fn report(&self, replica: &str, position: Epoch) -> Result<(), TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.report.prepare_invoke();
         invocation.key(server.log_key("positions")).key(server.log_key("seen"));
@@ -143,8 +115,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes this replica off the list.
-    pub async fn leave(&self, replica: &str) -> Result<(), TierError> {
+    pub(super) async fn leave(&self, replica: &str) -> Result<(), TierError> {
         let server = &self.server;
         let (positions, seen) = (server.log_key("positions"), server.log_key("seen"));
         let mut connection = server.reads.clone();
@@ -153,18 +124,18 @@ impl Shared {
         Ok(())
     }
 
-    /// The replicas that are there, in the order of their names. What is left of others is removed.
-    pub async fn replicas(&self) -> Result<Vec<Replica>, TierError> {
+    pub(super) async fn replicas(&self) -> Result<Roll, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.roll.prepare_invoke();
         invocation.key(server.log_key("positions")).key(server.log_key("seen"));
+        invocation.key(server.log_key("lost"));
         invocation.arg(REPLICA_GONE_AFTER.as_secs());
-        let listed: Vec<(String, u64)> =
+        let (may_lack, listed): (bool, Vec<(String, u64)>) =
             server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
         let replica = |(name, position)| Replica { name, position: Epoch::at(position) };
         let mut replicas: Vec<Replica> = listed.into_iter().map(replica).collect();
         replicas.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(replicas)
+        Ok(Roll { replicas, may_lack })
     }
 }
 
@@ -172,7 +143,13 @@ fn position(id: &str) -> Option<Epoch> {
     id.split('-').next()?.parse().ok().map(Epoch::at)
 }
 
-fn decode(position: Epoch, kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) -> Option<Entry> {
+/// A digest of what an entry says.
+pub(super) fn sum(kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) -> String {
+    // Of these only what is reached may hold a 0, and it is between others of few forms.
+    digest(&[kind, mode, reach, mark].join(&0))
+}
+
+fn decode(kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) -> Option<Invalidation> {
     let reach = match kind {
         b"group" => Reach::Group(std::str::from_utf8(reach).ok()?.into()),
         b"selected" => Reach::Selected(reach.into()),
@@ -184,7 +161,13 @@ fn decode(position: Epoch, kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) 
         _ => return None,
     };
     let epoch = Epoch(std::str::from_utf8(mark).ok()?.parse().ok()?);
-    Some(Entry { position, invalidation: Invalidation { reach, mode, epoch } })
+    Some(Invalidation { reach, mode, epoch })
+}
+
+/// Makes stale whatever began before this epoch.
+fn everything(epoch: Epoch) -> Invalidation {
+    let selector = Selector { realm: Realm::Installation, pages: Pages::All };
+    Invalidation { reach: Reach::Selected(selector.to_bytes().into()), mode: Mode::Soft, epoch }
 }
 
 /// The oldest position that is still in the log, if older ones have been trimmed. Positions are epochs, and renders take

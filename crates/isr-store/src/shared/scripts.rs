@@ -1,5 +1,5 @@
 //! What must happen in one step on the server. Each script touches one key, or several with the same hash tag, so that all of
-//! them work in a cluster. Epochs are texts of one length, whose order is theirs.
+//! them work in a cluster. Epochs are texts of one length, whose order is theirs; a mark is one with a digest behind it.
 
 use redis::Script;
 
@@ -7,7 +7,7 @@ use redis::Script;
 ///
 /// KEYS: the group. ARGV: digest of the key, epoch, record, time to live in ms.
 const PUT: &str = r"
-local hard = redis.call('HGET', KEYS[1], 'hard') or ''
+local hard = string.sub(redis.call('HGET', KEYS[1], 'hard') or '', 1, 20)
 local before = redis.call('HGET', KEYS[1], 'e:' .. ARGV[1]) or ''
 if ARGV[2] < hard or ARGV[2] < before then return 0 end
 redis.call('HSET', KEYS[1], 'e:' .. ARGV[1], ARGV[2], 'r:' .. ARGV[1], ARGV[3])
@@ -17,13 +17,13 @@ return 1
 
 /// Marks a group, and removes what a hard mark makes useless.
 ///
-/// KEYS: the group. ARGV: `hard` or `soft`, epoch, time to live in ms.
+/// KEYS: the group. ARGV: `hard` or `soft`, mark, time to live in ms.
 const MARK: &str = r"
 local before = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if ARGV[2] > before then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 if ARGV[1] == 'hard' then
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, 2) == 'e:' and redis.call('HGET', KEYS[1], field) < ARGV[2] then
+    if string.sub(field, 1, 2) == 'e:' and redis.call('HGET', KEYS[1], field) < string.sub(ARGV[2], 1, 20) then
       redis.call('HDEL', KEYS[1], field, 'r:' .. string.sub(field, 3))
     end
   end
@@ -79,29 +79,27 @@ return position
 
 /// Takes the next position and appends an invalidation there.
 ///
-/// KEYS: the epoch, the number of the data set, the log. ARGV: kind, mode, reach, epoch of the mark, entries to keep.
+/// KEYS: the epoch, the number of the data set, the log. ARGV: kind, mode, reach, epoch of the mark, entries to keep, digest
+/// of what the entry says.
 const APPEND: &str = concat!(
     unless_lost!(),
     next!(),
     r"
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], string.format('%.0f-1', position),
-  'kind', ARGV[1], 'mode', ARGV[2], 'reach', ARGV[3], 'mark', ARGV[4])
+  'kind', ARGV[1], 'mode', ARGV[2], 'reach', ARGV[3], 'mark', ARGV[4], 'sum', ARGV[6])
 return position
 "
 );
 
-/// Makes sure that epochs go on after the one that a replica knows, and says which data set this is. A new one begins with
-/// the replicas that there were, so that they are waited for until they join again.
+/// Makes sure that epochs go on after the one that a replica knows, and says which data set this is. The first that knew another
+/// one has it noted that that is lost.
 ///
-/// KEYS: the epoch, the number of the data set, positions, when replicas were seen. ARGV: the replica's position, a number for
-/// a new data set, names of replicas.
+/// KEYS: the epoch, the number of the data set, when another one was found to be lost. ARGV: the replica's position, a number for
+/// a new data set, the number that the replica knew or 0.
 const JOIN: &str = r"
-if redis.call('SET', KEYS[2], ARGV[2], 'NX') then
-  local time = redis.call('TIME')
-  for number = 3, #ARGV do
-    redis.call('HSETNX', KEYS[3], ARGV[number], 0)
-    redis.call('ZADD', KEYS[4], 'NX', time[1], ARGV[number])
-  end
+redis.call('SET', KEYS[2], ARGV[2], 'NX')
+if ARGV[3] ~= '0' and ARGV[3] ~= redis.call('GET', KEYS[2]) then
+  redis.call('SET', KEYS[3], redis.call('TIME')[1], 'NX')
 end
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1])
@@ -117,11 +115,14 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
 ";
 
-/// Lists the replicas that are there with their positions, and forgets the others.
+/// Lists the replicas that are there with their positions, and forgets the others; and says whether there may be some that have
+/// not come back since the data set before was lost.
 ///
-/// KEYS: positions, when replicas were seen. ARGV: seconds after which a silent one is gone.
+/// KEYS: positions, when replicas were seen, when another data set was found to be lost. ARGV: seconds after which a silent
+/// replica is gone.
 const ROLL: &str = r"
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. (redis.call('TIME')[1] - ARGV[1]))) do
+local gone = redis.call('TIME')[1] - ARGV[1]
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. gone)) do
   redis.call('ZREM', KEYS[2], name)
   redis.call('HDEL', KEYS[1], name)
 end
@@ -129,7 +130,8 @@ local listed = {}
 for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   table.insert(listed, { name, redis.call('HGET', KEYS[1], name) or '0' })
 end
-return listed
+local lost = redis.call('GET', KEYS[3])
+return { lost and tonumber(lost) >= gone and 1 or 0, listed }
 ";
 
 /// Takes the lock of a page if nobody has it or it is to be stolen, and gives what is stored of a later epoch.

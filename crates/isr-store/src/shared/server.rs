@@ -4,17 +4,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use isr_cache::TierError;
+use isr_cache::{Epoch, TierError};
 use redis::RedisError;
 
 use super::address::Address;
 use super::connection::{Connection, Login};
 use super::scripts::Scripts;
-use super::{FORMAT, SharedOptions, WITHIN};
-use crate::record;
+use super::{FORMAT, SharedOptions, WITHIN, text};
+use crate::record::{self, Damaged};
 
 /// After a failure, how long no visitor waits for the next.
 pub(super) const REST: Duration = Duration::from_secs(1);
+
+/// How long a process that was held up itself has to look what has come meanwhile.
+const CATCH_UP: Duration = Duration::from_millis(5);
 
 /// The longest that the server may keep an answer back because it was asked to.
 pub(super) const WAIT_MOST: Duration = Duration::from_secs(20);
@@ -54,7 +57,13 @@ impl Server {
         within: Duration,
         asking: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, TierError> {
-        let error = match tokio::time::timeout(within, asking).await {
+        let mut asking = std::pin::pin!(asking);
+        let mut answer = tokio::time::timeout(within, &mut asking).await;
+        if answer.is_err() {
+            // It may be this process that stood still, and the answer is there.
+            answer = tokio::time::timeout(CATCH_UP, asking).await;
+        }
+        let error = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {within:?}"),
@@ -91,6 +100,20 @@ impl Server {
 /// A field of a group's hash: `e:` for the epoch of a record, `r:` for the record.
 pub(super) fn field(kind: &str, key: &[u8]) -> String {
     format!("{kind}{}", digest(key))
+}
+
+/// A mark of a group as it is stored: the epoch, and a digest of it and of what it is.
+pub(super) fn mark(group: &str, kind: &str, epoch: Epoch) -> String {
+    let epoch = text(epoch);
+    let sum = digest(format!("{group} {kind} {epoch}").as_bytes());
+    epoch + &sum[..8]
+}
+
+/// The epoch of a mark, of which there may be none.
+pub(super) fn epoch_of(group: &str, kind: &str, stored: Option<&str>) -> Result<Epoch, Damaged> {
+    let Some(stored) = stored else { return Ok(Epoch(0)) };
+    let epoch = stored.get(..20).and_then(|epoch| epoch.parse().ok()).map(Epoch).ok_or(Damaged)?;
+    if mark(group, kind, epoch) == stored { Ok(epoch) } else { Err(Damaged) }
 }
 
 pub(super) fn digest(key: &[u8]) -> String {

@@ -7,8 +7,8 @@ use isr_cache::{Epoch, Invalidation, Mode, Reach, StoredResponse, TierError};
 use redis::AsyncCommands as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::log::LOG_LENGTH;
-use super::server::{Server, digest, field};
+use super::log::{LOG_LENGTH, sum};
+use super::server::{Server, digest, field, mark};
 use super::{Counts, TIME_TO_LIVE, WITHIN, millis, text};
 use crate::record;
 
@@ -66,7 +66,8 @@ async fn invalidate(server: &Server, invalidation: &Invalidation) -> Result<Epoc
     let (kind, bytes) = match reach {
         Reach::Group(group) => {
             let mut invocation = server.scripts.mark.prepare_invoke();
-            invocation.key(server.group_key(group)).arg(mode).arg(text(*epoch)).arg(millis(TIME_TO_LIVE));
+            invocation.key(server.group_key(group)).arg(mode).arg(mark(group, mode, *epoch));
+            invocation.arg(millis(TIME_TO_LIVE));
             server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
             ("group", group.as_bytes())
         }
@@ -75,6 +76,7 @@ async fn invalidate(server: &Server, invalidation: &Invalidation) -> Result<Epoc
     let mut invocation = server.scripts.append.prepare_invoke();
     invocation.key(server.log_key("epoch")).key(server.log_key("data-set")).key(server.log_key("log"));
     invocation.arg(kind).arg(mode).arg(bytes).arg(text(*epoch)).arg(LOG_LENGTH);
+    invocation.arg(sum(kind.as_bytes(), mode.as_bytes(), bytes, text(*epoch).as_bytes()));
     let position: u64 = server.ask(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
     Ok(Epoch::at(position))
 }
