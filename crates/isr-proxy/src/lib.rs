@@ -36,6 +36,8 @@ mod judge;
 mod listen;
 mod log;
 mod metrics;
+#[cfg(test)]
+mod model;
 mod on_demand;
 mod origin;
 mod origin_governed;
