@@ -11,6 +11,8 @@ mod agreeing;
 mod outages;
 mod places;
 mod prerendering;
+mod races;
+mod relay;
 mod rendering;
 mod scale;
 mod store;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Origin, PATIENCE, Proxy, TOKEN, eventually, get, head, post, route};
+use crate::relay::Relay;
+use crate::support::{Answer, Folder, Origin, PATIENCE, Proxy, TOKEN, eventually, get, head, post, route};
 use crate::{Store, replicas};
 
 /// A visitor's wait for a page that nobody has to render, at most: some hundred times what it takes, and a tenth of what a
@@ -80,6 +81,64 @@ async fn shared_a_server_that_hangs_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn shared_a_server_that_is_slow_holds_up_nobody() {
+    let origin = Origin::counting().await;
+    let store = Store::start().await;
+    let relay = Relay::to(store.port()).await;
+    let start = async |name: &str| {
+        let folder = Folder::of(&origin, [route("/[page]").interval("Never").token(TOKEN)]);
+        Proxy::with(folder).option("--shared", relay.url()).option("--replica", name).start().await
+    };
+    let (one, two) = (start("one").await, start("two").await);
+    for proxy in [&one, &two] {
+        assert_eq!(proxy.get("/page").await.text(), "v1");
+    }
+    relay.slow(Duration::from_millis(200));
+    let mut waited = Duration::ZERO;
+    for number in 0..50 {
+        let hit = one.get("/page").await;
+        assert_eq!(hit.text(), "v1");
+        let miss = one.get(&format!("/{number}")).await;
+        assert_eq!(miss.status, 200);
+        assert!(hit.took < SOON && miss.took < SOON, "{:?} {:?}", hit.took, miss.took);
+        waited += miss.took;
+    }
+    assert!(waited < 50 * Duration::from_millis(200), "most do not wait for it at all: {waited:?}");
+    let slowly = one.send(&head("/page").revalidate(TOKEN)).await;
+    assert!([200, 503].contains(&slowly.status), "it is done, or it says so: {}", slowly.status);
+    relay.slow(Duration::ZERO);
+    agree_again(&one, &two).await;
+    agree_again(&two, &one).await;
+}
+
+#[tokio::test]
+async fn shared_who_may_hold_the_old_page_is_named_when_the_server_goes_amid_a_purge() {
+    let origin = Origin::counting().await;
+    let store = Store::start().await;
+    let [one, two, three] = replicas(&store, &origin, &[route("/page").interval("Never").token(TOKEN)]).await;
+    for proxy in [&one, &two, &three] {
+        assert_eq!(proxy.get("/page").await.text(), "v1");
+    }
+    assert!(purged(&one).await, "while it is there");
+    let gate = crate::support::Gate::new();
+    let closed = gate.clone();
+    origin.answer(move |request| Answer::page(format!("v{}", request.nth)).when(&closed));
+    let mut purging = one.client().await;
+    purging.write(&get("/page").revalidate(TOKEN).bytes()).await;
+    origin.received(3).await;
+    let stopped = store.stop();
+    gate.open();
+    let refused = purging.read().await;
+    let problem = refused.problem(503, "nobody could be told");
+    let detail = problem["detail"].as_str().expect("a sentence");
+    assert!(detail.contains("three, two may still serve the old one"), "{detail}");
+    assert!(detail.contains("This replica has the new page"), "{detail}");
+    let _store = stopped.start().await;
+    agree_again(&one, &two).await;
+    agree_again(&three, &one).await;
+}
+
+#[tokio::test]
 async fn shared_a_server_that_comes_back_empty_is_filled_again_and_orders_go_on() {
     let origin = Origin::counting().await;
     let store = Store::start().await;
@@ -90,7 +149,7 @@ async fn shared_a_server_that_comes_back_empty_is_filled_again_and_orders_go_on(
         }
         assert!(purged(&one).await);
     }
-    let store = store.stop().start().await;
+    let store = store.stop().start_empty().await;
     agree_again(&two, &one).await;
     agree_again(&one, &two).await;
     let renders = origin.count();
@@ -127,8 +186,13 @@ async fn shared_a_start_without_the_server_serves_what_there_is() {
         "v1",
         "it may have been invalidated meanwhile, and nobody can say",
     );
-    let page = one.visit_until("/page", "rendered since", |page| page.cache() == "HIT").await;
-    assert_eq!(page.text(), "v2");
+    one.visit_until("/page", "rendered since", |page| page.text() == "v2").await;
+    one.get("/page").await.is(
+        200,
+        "STALE",
+        "v2",
+        "nobody can say that either, and it is not rendered again at once",
+    );
     let _store = stopped.start().await;
     eventually("purges work again", PATIENCE * 3, async || purged(&one).await.then_some(())).await;
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::support::{PATIENCE, eventually};
 
-/// A server on a port of loopback that keeps nothing on disk. Killed by its process id when dropped.
+/// A server on a port of loopback. Killed by its process id when dropped.
 pub struct Store {
     process: Child,
     port: u16,
     password: Option<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Store {
@@ -21,35 +21,39 @@ impl Store {
 
     /// A server that answers whoever knows the password.
     pub async fn start_with(password: Option<&str>) -> Self {
-        Self::start_on(free_port(), password.map(str::to_owned)).await
+        Self::start_on(free_port(), password.map(str::to_owned), folder()).await
     }
 
-    async fn start_on(port: u16, password: Option<String>) -> Self {
-        let mut arguments = Vec::new();
+    async fn start_on(port: u16, password: Option<String>, folder: tempfile::TempDir) -> Self {
+        // What was done when it ends is on the disk or with the system.
+        let mut arguments = ["--appendonly", "yes", "--appendfsync", "no"].map(str::to_owned).to_vec();
         if let Some(password) = &password {
             arguments.extend(["--requirepass".to_owned(), password.clone()]);
         }
-        let mut store = Self::launch(port, &arguments).await;
+        let mut store = Self::launch_in(folder, port, &arguments).await;
         store.password = password;
         store
     }
 
     /// A server with these further arguments that accepts connections.
     pub async fn launch(port: u16, arguments: &[String]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::launch_in(folder(), port, arguments).await
+    }
+
+    async fn launch_in(folder: tempfile::TempDir, port: u16, arguments: &[String]) -> Self {
         let mut command = Command::new(program("server"));
         command.current_dir(folder.path());
         // A Sentinel wants a file of its own, and nothing before it.
         if !arguments.iter().any(|argument| argument == "--sentinel") {
             command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-            command.args(["--save", "", "--appendonly", "no"]);
+            command.args(["--save", ""]);
         }
         let process = command.args(arguments).stdout(Stdio::null()).spawn().expect("a server");
         eventually("the server accepts connections", PATIENCE, async || {
             std::net::TcpStream::connect_timeout(&address(port), Duration::from_millis(100)).ok()
         })
         .await;
-        Self { process, port, password: None, _folder: folder }
+        Self { process, port, password: None, folder }
     }
 
     /// Its port.
@@ -69,11 +73,12 @@ impl Store {
         assert!(status.expect("sh").success(), "the server was there to get SIG{name}");
     }
 
-    /// Ends it; what it held is lost. Gives what starts another in its place.
+    /// Ends it. Gives what starts it again.
     pub fn stop(mut self) -> Stopped {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        Stopped { port: self.port, password: self.password.take() }
+        let folder = std::mem::replace(&mut self.folder, folder());
+        Stopped { port: self.port, password: self.password.take(), folder }
     }
 }
 
@@ -81,13 +86,23 @@ impl Store {
 pub struct Stopped {
     port: u16,
     password: Option<String>,
+    folder: tempfile::TempDir,
 }
 
 impl Stopped {
-    /// Another one in its place, with nothing in it.
+    /// It again, with everything that it held.
     pub async fn start(self) -> Store {
-        Store::start_on(self.port, self.password).await
+        Store::start_on(self.port, self.password, self.folder).await
     }
+
+    /// Another one in its place, with nothing in it.
+    pub async fn start_empty(self) -> Store {
+        Store::start_on(self.port, self.password, folder()).await
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
 }
 
 impl Drop for Store {
