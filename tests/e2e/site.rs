@@ -1,5 +1,7 @@
 //! The application that visitors are at while something is done to the cluster.
 
+use serde_json::Value;
+
 use crate::cluster::{
     PATIENCE, SYSTEM, admin, answered, application, apply, condition, kubectl, manifest, proxy_pods, route,
     says, settled,
@@ -51,7 +53,11 @@ impl Site {
                     answered("the page is there", &page, |response| response.status == 200).await;
                     let has = |(pod, _): &(String, u64)| {
                         let known = admin(pod, &format!("/cache?url=http://{host}{path}"));
-                        known["stored"].as_array().is_some_and(|stored| !stored.is_empty())
+                        // Until its node knows of the application's Service, a proxy may have got a 404 from elsewhere.
+                        let is_good = |page: &Value| page["status"] == 200;
+                        known["stored"]
+                            .as_array()
+                            .is_some_and(|all| !all.is_empty() && all.iter().all(is_good))
                     };
                     proxy_pods().iter().all(has).then_some(())
                 })
