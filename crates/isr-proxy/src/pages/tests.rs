@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use isr_cache::{Asked, Head, Render};
+use isr_cache::{Asked, Head, Pages as Covered, Realm, Render, Selector};
 
 use super::*;
 use crate::config::{Limits, Routes, Scheme};
