@@ -125,12 +125,22 @@ async fn api_what_is_made_after_its_owner_was_made_again_belongs_to_the_new_one(
 }
 
 #[tokio::test]
-async fn api_who_names_no_owner_makes_objects_that_stay() {
+async fn api_who_names_no_owner_makes_objects_that_stay_until_there_is_one() {
     let cluster = Cluster::new().await;
-    let _operator = Operator::start(&cluster.plane.kubeconfig("operator"), "operator-1", &[]);
+    let operator = Operator::start(&cluster.plane.kubeconfig("operator"), "operator-1", &[]);
     let _proxy = make_everything(&cluster).await;
-    for place in made(&cluster).iter().filter(|(resource, ..)| resource != "endpointslices") {
+    let made = made(&cluster);
+    for place in made.iter().filter(|(resource, ..)| resource != "endpointslices") {
         assert_eq!(owners(&cluster, place), Value::Null, "{place:?}");
+    }
+    drop(operator);
+    let _operator = cluster.operator("operator-1");
+    for place in &made {
+        let what = format!("{place:?} says whose it is");
+        eventually(&what, PATIENCE * 4, async || {
+            get(&cluster, place).filter(|object| object["metadata"]["ownerReferences"].is_array())
+        })
+        .await;
     }
 }
 

@@ -252,6 +252,7 @@ impl Holding {
     }
 
     async fn write(&mut self, take: bool) -> Result<Attended, String> {
+        self.say_whose_it_is().await?;
         let now = MicroTime(Timestamp::now());
         let before = self.present.as_ref().and_then(|object| object.spec.clone()).unwrap_or_default();
         let seconds = i32::try_from(self.context.config.lease_duration.as_secs()).unwrap_or(i32::MAX).max(1);
@@ -264,6 +265,17 @@ impl Holding {
             ..LeaseSpec::default()
         };
         self.put(spec).await
+    }
+
+    /// Has the Lease name its owner, if whoever made it was told of none.
+    async fn say_whose_it_is(&mut self) -> Result<(), String> {
+        if let Some(present) = &mut self.present
+            && present.metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+        {
+            let owner = self.context.owner().await.map_err(|error| error.to_string())?;
+            present.metadata.owner_references = owner.map(|owner| vec![owner]);
+        }
+        Ok(())
     }
 
     async fn put(&mut self, spec: LeaseSpec) -> Result<Attended, String> {

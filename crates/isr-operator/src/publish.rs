@@ -64,7 +64,7 @@ impl Publisher {
                 PublishError::NewerFormat { name, format: newer.0 }
             })?;
         let index = Index { generation, ..snapshot.index.clone() };
-        let plan = plan::plan(published, snapshot, &index, &names);
+        let plan = plan::plan(published, snapshot, &index, &names, self.context.config.owner.is_some());
 
         self.origin_tokens.put(&snapshot.origin_tokens, now).await?;
         if plan != Plan::default() {

@@ -214,7 +214,10 @@ impl Purging {
             // There is nothing to tell the proxies.
             return Ok(None);
         }
-        if present.is_none_or(|present| present.content.as_ref() != Some(&log)) {
+        let has_owner = self.context.config.owner.is_some();
+        let is_as_it_should_be =
+            |present: &PresentLog| present.content.as_ref() == Some(&log) && (present.is_owned || !has_owner);
+        if !present.is_some_and(is_as_it_should_be) {
             write::list(&self.context, &self.world, present, &log).await?;
         }
         if is_new {

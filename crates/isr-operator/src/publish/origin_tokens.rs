@@ -36,6 +36,8 @@ struct Stored {
     /// Absent where there is none.
     resource_version: Option<String>,
     has_salt: bool,
+    /// Whether it says whose it is.
+    is_owned: bool,
     tokens: BTreeMap<String, Vec<u8>>,
     /// When it was read or written.
     at: Duration,
@@ -84,7 +86,8 @@ impl OriginTokens {
         let holds = |(name, token): (&String, &OriginToken)| {
             stored.tokens.get(name).is_some_and(|value| value == token.expose().as_bytes())
         };
-        if stored.has_salt && tokens.iter().all(holds) {
+        let is_whose = stored.is_owned || self.context.config.owner.is_none();
+        if stored.has_salt && is_whose && tokens.iter().all(holds) {
             return Ok(());
         }
         let mut all = stored.tokens.clone();
@@ -129,8 +132,10 @@ impl OriginTokens {
         if let Some(salt) = salt {
             self.salt = Some(Salt(salt));
         }
+        let is_owned = secret.metadata.owner_references.is_some_and(|owners| !owners.is_empty());
         let resource_version = secret.metadata.resource_version;
-        self.stored = Some(Stored { resource_version, has_salt: salt.is_some(), tokens: data, at: now });
+        self.stored =
+            Some(Stored { resource_version, has_salt: salt.is_some(), is_owned, tokens: data, at: now });
         Ok(())
     }
 
@@ -158,7 +163,7 @@ impl OriginTokens {
         let what = format!("write the Secret {name}");
         let written = self.context.write(what, api.patch(&name, &params, &patch)).await?;
         let resource_version = written.metadata.resource_version;
-        self.stored = Some(Stored { resource_version, has_salt: true, tokens, at: now });
+        self.stored = Some(Stored { resource_version, has_salt: true, is_owned: true, tokens, at: now });
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Plan {
 pub(crate) enum Shard {
     /// It is not there.
     Create,
-    /// Something else bears its name. What is immutable can only be deleted and created anew.
+    /// Something else bears its name, or it does not say whose it is. What is immutable can only be deleted and created anew.
     Replace {
         /// The version that is there.
         resource_version: String,
@@ -81,12 +81,19 @@ pub(crate) fn generation(
     }
 }
 
-/// What has to be written so that the cluster holds this snapshot under this index.
-pub(crate) fn plan(published: &Published, snapshot: &Snapshot, index: &Index, names: &Names) -> Plan {
+/// What has to be written so that the cluster holds this snapshot under this index. If there is an owner of all that, whatever does
+/// not say whose it is, because an operator wrote it that was told of none, is written again.
+pub(crate) fn plan(
+    published: &Published,
+    snapshot: &Snapshot,
+    index: &Index,
+    names: &Names,
+    has_owner: bool,
+) -> Plan {
     let mut plan = Plan::default();
     for digest in snapshot.shards.keys() {
         match published.shards.get(&names.shard(digest)) {
-            Some(present) if present.digest == *digest => {}
+            Some(present) if present.digest == *digest && (present.is_owned || !has_owner) => {}
             Some(present) => {
                 let resource_version = present.resource_version.clone();
                 plan.shards.push((digest.clone(), Shard::Replace { resource_version }));
@@ -96,7 +103,11 @@ pub(crate) fn plan(published: &Published, snapshot: &Snapshot, index: &Index, na
     }
     plan.index = match &published.index {
         None => Some(Write::Create),
-        Some(present) if present.content == IndexContent::Sound(index.clone()) => None,
+        Some(present)
+            if present.content == IndexContent::Sound(index.clone()) && (present.is_owned || !has_owner) =>
+        {
+            None
+        }
         Some(present) => Some(Write::Update { resource_version: present.resource_version.clone() }),
     };
     plan

@@ -98,11 +98,11 @@ mod tests {
             let routes = fingerprints(bytes).collect();
             (
                 names.shard(digest),
-                PresentShard { resource_version: "5".into(), digest: digest.clone(), routes },
+                PresentShard { resource_version: "5".into(), digest: digest.clone(), is_owned: true, routes },
             )
         });
         let content = IndexContent::Sound(Index { generation: 7, ..theirs.index.clone() });
-        let index = Some(PresentIndex { resource_version: "6".into(), content });
+        let index = Some(PresentIndex { resource_version: "6".into(), content, is_owned: true });
         let mut since = Since::of(&Published { index, shards: shards.collect() }, &names);
         since.publish(&snapshot(&[("shop/a", "/a"), ("shop/b", "/other")]), 8);
         assert_eq!((since.generation("shop/a"), since.generation("shop/b")), (Some(7), Some(8)));

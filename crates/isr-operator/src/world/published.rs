@@ -25,6 +25,8 @@ pub(crate) struct PresentLog {
     pub(crate) content: Option<PurgeLog>,
     /// A newer version of the operator wrote it.
     pub(crate) is_newer: bool,
+    /// Whether it says whose it is.
+    pub(crate) is_owned: bool,
 }
 
 /// The ConfigMaps of the installation's table.
@@ -43,6 +45,8 @@ pub(crate) struct PresentIndex {
     pub(crate) resource_version: String,
     /// What it says.
     pub(crate) content: IndexContent,
+    /// Whether it says whose it is.
+    pub(crate) is_owned: bool,
 }
 
 /// What an index says.
@@ -69,6 +73,8 @@ pub(crate) struct PresentShard {
     pub(crate) resource_version: String,
     /// SHA-256 of its bytes: the name that an index calls it by.
     pub(crate) digest: String,
+    /// Whether it says whose it is.
+    pub(crate) is_owned: bool,
     /// The written forms of its routes, by `namespace/name`.
     pub(crate) routes: Arc<[(Arc<str>, Fingerprint)]>,
 }
@@ -85,7 +91,8 @@ impl PresentIndex {
                 IndexContent::Damaged { generation }
             }
         };
-        Self { resource_version: object.resource_version().unwrap_or_default(), content }
+        let is_owned = !object.owner_references().is_empty();
+        Self { resource_version: object.resource_version().unwrap_or_default(), content, is_owned }
     }
 }
 
@@ -96,6 +103,7 @@ impl PresentLog {
         Self {
             resource_version: object.resource_version().unwrap_or_default(),
             is_newer: matches!(parsed, Err(BadLog::Newer { .. })),
+            is_owned: !object.owner_references().is_empty(),
             content: parsed.ok(),
         }
     }
@@ -107,6 +115,7 @@ impl PresentShard {
         Self {
             resource_version: object.resource_version().unwrap_or_default(),
             digest: shard_name(text.as_bytes()),
+            is_owned: !object.owner_references().is_empty(),
             routes: fingerprints(text.as_bytes()).collect(),
         }
     }

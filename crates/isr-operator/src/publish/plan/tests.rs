@@ -26,8 +26,12 @@ fn index(snapshot: &Snapshot, generation: u64) -> Index {
 /// What the cluster holds after a plan for this snapshot was carried out.
 fn published(snapshot: &Snapshot, generation: u64) -> Published {
     let shards = snapshot.shards.keys().map(|digest| {
-        let present =
-            PresentShard { resource_version: "5".into(), digest: digest.clone(), routes: [].into() };
+        let present = PresentShard {
+            resource_version: "5".into(),
+            digest: digest.clone(),
+            is_owned: false,
+            routes: [].into(),
+        };
         (names().shard(digest), present)
     });
     Published {
@@ -37,11 +41,11 @@ fn published(snapshot: &Snapshot, generation: u64) -> Published {
 }
 
 fn present(content: IndexContent) -> PresentIndex {
-    PresentIndex { resource_version: "7".into(), content }
+    PresentIndex { resource_version: "7".into(), content, is_owned: false }
 }
 
 fn plan_for(published: &Published, snapshot: &Snapshot, generation: u64) -> Plan {
-    plan(published, snapshot, &index(snapshot, generation), &names())
+    plan(published, snapshot, &index(snapshot, generation), &names(), false)
 }
 
 fn last(generation: u64, digest: &str) -> Last {
@@ -54,6 +58,20 @@ fn an_empty_cluster_gets_all_shards_and_the_index() {
     let plan = plan_for(&Published::default(), &snapshot, 1);
     let all: Vec<_> = snapshot.shards.keys().map(|digest| (digest.clone(), Shard::Create)).collect();
     assert_eq!(plan, Plan { shards: all, index: Some(Write::Create) });
+}
+
+#[test]
+fn what_does_not_say_whose_it_is_is_written_again_for_its_owner() {
+    let snapshot = snapshot(&["a", "b"]);
+    let mut present = published(&snapshot, 3);
+    let plan_for = |present: &Published| plan(present, &snapshot, &index(&snapshot, 3), &names(), true);
+    let replace = |digest: &String| (digest.clone(), Shard::Replace { resource_version: "5".into() });
+    let all: Vec<_> = snapshot.shards.keys().map(replace).collect();
+    let update = Write::Update { resource_version: "7".into() };
+    assert_eq!(plan_for(&present), Plan { shards: all, index: Some(update) });
+    present.shards.values_mut().for_each(|shard| shard.is_owned = true);
+    present.index.as_mut().unwrap().is_owned = true;
+    assert_eq!(plan_for(&present), Plan::default(), "and then no more");
 }
 
 #[test]
