@@ -219,7 +219,7 @@ fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Names and values of lines that [`line`] wrote. A name holds no colon, and a value no end of a line.
+/// Names and values of lines that [`line()`] wrote. A name holds no colon, and a value no end of a line.
 fn lines(mut text: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     std::iter::from_fn(move || {
         let colon = text.iter().position(|&byte| byte == b':')?;

@@ -84,7 +84,13 @@ impl Publisher {
         let names = &self.context.names;
         let used: BTreeSet<String> = index.shards.iter().map(|digest| names.shard(digest)).collect();
         let present = self.world.published().shards;
-        for name in self.unused_shards.sweep(present.keys(), &used, now) {
+        let has_owner = self.context.config.owner.is_some();
+        // Left by an operator that was told of no owner: it would outlive the release. A proxy that looks for it keeps its table.
+        let is_left =
+            |name: &String, shard: &PresentShard| has_owner && !shard.is_owned && !used.contains(name);
+        let left = present.iter().filter(|(name, shard)| is_left(name, shard)).map(|(name, _)| name.clone());
+        let unused = self.unused_shards.sweep(present.keys(), &used, now);
+        for name in unused.into_iter().chain(left).collect::<BTreeSet<_>>() {
             if let Some(shard) = present.get(&name) {
                 self.delete(&name, &shard.resource_version).await?;
             }
