@@ -31,7 +31,7 @@ impl Coding {
         }
     }
 
-    fn bit(self) -> u8 {
+    const fn bit(self) -> u8 {
         match self {
             Self::Identity => 0,
             Self::Gzip => 1,
@@ -97,7 +97,7 @@ impl Asked {
     /// Whether there is nothing left to ask for.
     #[inline]
     pub fn is_settled(&self) -> bool {
-        const ALL: u8 = 3;
+        const ALL: u8 = Coding::Brotli.bit() | Coding::Gzip.bit();
         let asked = self.0.load(Relaxed);
         asked & Self::NEVER != 0 || asked & ALL == ALL
     }

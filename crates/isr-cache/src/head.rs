@@ -111,7 +111,7 @@ impl Head {
     /// `Cache-Status`) or on the representation (`ETag`, `Content-Encoding` of ours) are not among them.
     pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
         let lines = self.lines().map(|(name, value)| (name, Cow::Borrowed(value)));
-        lines.chain(self.date.map(|date| ("date", Cow::Owned(date::format(date).into()))))
+        lines.chain(self.date.map(|date| ("date", Cow::Owned(date.http_date().into()))))
     }
 
     /// The value of a field other than `Date`.
@@ -131,7 +131,7 @@ impl Head {
                 }
             }
         }
-        if let Some(Ok(date)) = self.date.map(|date| HeaderValue::from_bytes(&date::format(date))) {
+        if let Some(Ok(date)) = self.date.map(|date| HeaderValue::from_bytes(&date.http_date())) {
             map.append(DATE, date);
         }
     }
@@ -177,7 +177,7 @@ impl Head {
 
     fn write_date(&self, out: &mut Vec<u8>) {
         if let Some(date) = self.date {
-            line("date", &date::format(date), out);
+            line("date", &date.http_date(), out);
         }
     }
 
@@ -198,7 +198,7 @@ impl Head {
 
 /// The moment that a date names, if it is the one way to write it.
 fn moment(text: &[u8]) -> Option<Seconds> {
-    date::parse(text).map(Timestamp::seconds).filter(|moment| date::format(*moment) == *text)
+    date::parse(text).map(Timestamp::seconds).filter(|moment| moment.http_date() == *text)
 }
 
 /// Appends the fields that depend on the moment, and the empty line.

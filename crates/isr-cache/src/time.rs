@@ -3,6 +3,8 @@
 use std::num::NonZero;
 use std::time::Duration;
 
+use crate::freshness::date;
+
 /// Milliseconds since the Unix epoch, as told by the caller.
 ///
 /// Within one process it never goes back: the caller reads the wall clock once and advances it monotonically.
@@ -18,6 +20,11 @@ impl Seconds {
     /// As a number.
     pub fn get(self) -> u32 {
         self.0.get()
+    }
+
+    /// As an HTTP date (RFC 9110 §5.6.7).
+    pub fn http_date(self) -> [u8; 29] {
+        date::format(self)
     }
 }
 

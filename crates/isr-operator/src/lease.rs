@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::Context;
 use crate::config::FIELD_MANAGER;
 use crate::failure::{Class, describe};
+use crate::owner::is_owned;
 use decision::{Observed, Step, decide};
 
 /// Whether this process may write, right now. Cheap to clone and to ask.
@@ -270,7 +271,7 @@ impl Holding {
     /// Has the Lease name its owner, if whoever made it was told of none.
     async fn say_whose_it_is(&mut self) -> Result<(), String> {
         if let Some(present) = &mut self.present
-            && present.metadata.owner_references.as_ref().is_none_or(Vec::is_empty)
+            && self.context.must_own(is_owned(&present.metadata))
         {
             let owner = self.context.owner().await.map_err(|error| error.to_string())?;
             present.metadata.owner_references = owner.map(|owner| vec![owner]);

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Api, Client, Resource, ResourceExt as _};
 
 use crate::Context;
@@ -75,7 +75,18 @@ pub(crate) struct OwnerError {
     pub(crate) cause: kube::Error,
 }
 
+/// Whether an object says whose it is.
+pub(crate) fn is_owned(metadata: &ObjectMeta) -> bool {
+    metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+}
+
 impl Context {
+    /// Whether an object of the installation's namespace is to be written again because it does not say whose it is: an operator
+    /// made it that was told of no owner, and it would outlive the release.
+    pub(crate) fn must_own(&self, is_owned: bool) -> bool {
+        self.config.owner.is_some() && !is_owned
+    }
+
     /// The owner of what is made in the namespace of the installation; `None` if nothing owns it.
     pub(crate) async fn owner(&self) -> Result<Option<OwnerReference>, OwnerError> {
         self.reference("--owner", self.config.owner.as_ref(), &self.names.namespace).await

@@ -64,7 +64,8 @@ impl Publisher {
                 PublishError::NewerFormat { name, format: newer.0 }
             })?;
         let index = Index { generation, ..snapshot.index.clone() };
-        let plan = plan::plan(published, snapshot, &index, &names, self.context.config.owner.is_some());
+        let plan =
+            plan::plan(published, snapshot, &index, &names, |is_owned| self.context.must_own(is_owned));
 
         self.origin_tokens.put(&snapshot.origin_tokens, now).await?;
         if plan != Plan::default() {
@@ -84,10 +85,10 @@ impl Publisher {
         let names = &self.context.names;
         let used: BTreeSet<String> = index.shards.iter().map(|digest| names.shard(digest)).collect();
         let present = self.world.published().shards;
-        let has_owner = self.context.config.owner.is_some();
-        // Left by an operator that was told of no owner: it would outlive the release. A proxy that looks for it keeps its table.
-        let is_left =
-            |name: &String, shard: &PresentShard| has_owner && !shard.is_owned && !used.contains(name);
+        // A proxy that looks for such a one keeps its table.
+        let is_left = |name: &String, shard: &PresentShard| {
+            self.context.must_own(shard.is_owned) && !used.contains(name)
+        };
         let left = present.iter().filter(|(name, shard)| is_left(name, shard)).map(|(name, _)| name.clone());
         let unused = self.unused_shards.sweep(present.keys(), &used, now);
         for name in unused.into_iter().chain(left).collect::<BTreeSet<_>>() {

@@ -214,9 +214,9 @@ impl Purging {
             // There is nothing to tell the proxies.
             return Ok(None);
         }
-        let has_owner = self.context.config.owner.is_some();
-        let is_as_it_should_be =
-            |present: &PresentLog| present.content.as_ref() == Some(&log) && (present.is_owned || !has_owner);
+        let is_as_it_should_be = |present: &PresentLog| {
+            present.content.as_ref() == Some(&log) && !self.context.must_own(present.is_owned)
+        };
         if !present.is_some_and(is_as_it_should_be) {
             write::list(&self.context, &self.world, present, &log).await?;
         }

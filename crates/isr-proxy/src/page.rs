@@ -176,8 +176,7 @@ fn vary(route: &Route, headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// A moment as an HTTP date (RFC 9110 §5.6.7).
 pub(crate) fn http_date(time: Timestamp) -> HeaderValue {
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(time.as_secs());
-    HeaderValue::from_maybe_shared(Bytes::from(httpdate::fmt_http_date(time)))
+    HeaderValue::from_bytes(&time.seconds().http_date())
         .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 

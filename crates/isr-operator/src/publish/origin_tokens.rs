@@ -18,6 +18,7 @@ use super::request::PublishError;
 use crate::Context;
 use crate::config::FIELD_MANAGER;
 use crate::failure::Class;
+use crate::owner::is_owned;
 
 /// The key of the salt.
 const SALT_KEY: &str = "salt";
@@ -86,8 +87,7 @@ impl OriginTokens {
         let holds = |(name, token): (&String, &OriginToken)| {
             stored.tokens.get(name).is_some_and(|value| value == token.expose().as_bytes())
         };
-        let is_whose = stored.is_owned || self.context.config.owner.is_none();
-        if stored.has_salt && is_whose && tokens.iter().all(holds) {
+        if stored.has_salt && !self.context.must_own(stored.is_owned) && tokens.iter().all(holds) {
             return Ok(());
         }
         let mut all = stored.tokens.clone();
@@ -132,7 +132,7 @@ impl OriginTokens {
         if let Some(salt) = salt {
             self.salt = Some(Salt(salt));
         }
-        let is_owned = secret.metadata.owner_references.is_some_and(|owners| !owners.is_empty());
+        let is_owned = is_owned(&secret.metadata);
         let resource_version = secret.metadata.resource_version;
         self.stored =
             Some(Stored { resource_version, has_salt: salt.is_some(), is_owned, tokens: data, at: now });

@@ -81,19 +81,19 @@ pub(crate) fn generation(
     }
 }
 
-/// What has to be written so that the cluster holds this snapshot under this index. If there is an owner of all that, whatever does
-/// not say whose it is, because an operator wrote it that was told of none, is written again.
+/// What has to be written so that the cluster holds this snapshot under this index. What `must_own`
+/// refuses for not saying whose it is ([`Context::must_own`](crate::Context::must_own)) is written again.
 pub(crate) fn plan(
     published: &Published,
     snapshot: &Snapshot,
     index: &Index,
     names: &Names,
-    has_owner: bool,
+    must_own: impl Fn(bool) -> bool,
 ) -> Plan {
     let mut plan = Plan::default();
     for digest in snapshot.shards.keys() {
         match published.shards.get(&names.shard(digest)) {
-            Some(present) if present.digest == *digest && (present.is_owned || !has_owner) => {}
+            Some(present) if present.digest == *digest && !must_own(present.is_owned) => {}
             Some(present) => {
                 let resource_version = present.resource_version.clone();
                 plan.shards.push((digest.clone(), Shard::Replace { resource_version }));
@@ -104,7 +104,7 @@ pub(crate) fn plan(
     plan.index = match &published.index {
         None => Some(Write::Create),
         Some(present)
-            if present.content == IndexContent::Sound(index.clone()) && (present.is_owned || !has_owner) =>
+            if present.content == IndexContent::Sound(index.clone()) && !must_own(present.is_owned) =>
         {
             None
         }

@@ -8,6 +8,8 @@ use isr_routes::snapshot::{BadIndex, Fingerprint, Index, fingerprints, shard_nam
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
+use crate::owner::is_owned;
+
 /// The data key of the index.
 pub(crate) const INDEX_KEY: &str = "index.json";
 /// The data key of a shard.
@@ -91,7 +93,7 @@ impl PresentIndex {
                 IndexContent::Damaged { generation }
             }
         };
-        let is_owned = !object.owner_references().is_empty();
+        let is_owned = is_owned(&object.metadata);
         Self { resource_version: object.resource_version().unwrap_or_default(), content, is_owned }
     }
 }
@@ -103,7 +105,7 @@ impl PresentLog {
         Self {
             resource_version: object.resource_version().unwrap_or_default(),
             is_newer: matches!(parsed, Err(BadLog::Newer { .. })),
-            is_owned: !object.owner_references().is_empty(),
+            is_owned: is_owned(&object.metadata),
             content: parsed.ok(),
         }
     }
@@ -115,7 +117,7 @@ impl PresentShard {
         Self {
             resource_version: object.resource_version().unwrap_or_default(),
             digest: shard_name(text.as_bytes()),
-            is_owned: !object.owner_references().is_empty(),
+            is_owned: is_owned(&object.metadata),
             routes: fingerprints(text.as_bytes()).collect(),
         }
     }

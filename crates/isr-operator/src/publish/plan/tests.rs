@@ -45,7 +45,7 @@ fn present(content: IndexContent) -> PresentIndex {
 }
 
 fn plan_for(published: &Published, snapshot: &Snapshot, generation: u64) -> Plan {
-    plan(published, snapshot, &index(snapshot, generation), &names(), false)
+    plan(published, snapshot, &index(snapshot, generation), &names(), |_| false)
 }
 
 fn last(generation: u64, digest: &str) -> Last {
@@ -64,7 +64,8 @@ fn an_empty_cluster_gets_all_shards_and_the_index() {
 fn what_does_not_say_whose_it_is_is_written_again_for_its_owner() {
     let snapshot = snapshot(&["a", "b"]);
     let mut present = published(&snapshot, 3);
-    let plan_for = |present: &Published| plan(present, &snapshot, &index(&snapshot, 3), &names(), true);
+    let plan_for =
+        |present: &Published| plan(present, &snapshot, &index(&snapshot, 3), &names(), |is_owned| !is_owned);
     let replace = |digest: &String| (digest.clone(), Shard::Replace { resource_version: "5".into() });
     let all: Vec<_> = snapshot.shards.keys().map(replace).collect();
     let update = Write::Update { resource_version: "7".into() };
