@@ -7,8 +7,10 @@ SHELL := /bin/bash
 # Where tests/install-tools puts a newer Node.js than the system's, if that is too old.
 export PATH := $(CURDIR)/.cache/node/node_modules/node/bin:$(PATH)
 APP ?= origin
+# A property is tried with the same cases in each run, so that the same code gets the same answer; make explore tries others.
+export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help run check lint test test-unit test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-pages bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
+.PHONY: help run check lint test test-unit explore test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-pages bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -27,6 +29,9 @@ lint: ## Format, clippy, documentation and dependency rules
 
 test-unit: ## Unit, model, property and front-door tests
 	cargo test --workspace --quiet
+
+explore: ## Properties with cases that no run has had, CASES of each
+	unset PROPTEST_RNG_SEED && PROPTEST_CASES=$(or $(CASES),10000) cargo test --workspace --lib --bins
 
 PARTS := lint test-unit test-cost test-reloads test-shared test-api test-chart test-suites test-nextjs test-frameworks test-e2e
 

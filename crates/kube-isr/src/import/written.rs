@@ -191,8 +191,25 @@ fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '[' | ']'))
         && !matches!(text, "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
-    // JSON is YAML.
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if is_plain {
+        return text.to_owned();
+    }
+    // JSON is YAML, once what YAML does not print is escaped.
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().fold(String::with_capacity(json.len()), |mut escaped, c| {
+        if is_printable(c) {
+            escaped.push(c);
+        } else {
+            // Writing to a String cannot fail. All that is not printable has four digits at most.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        }
+        escaped
+    })
+}
+
+/// Whether a character may stand in a line of YAML as it is (YAML 1.2.2, productions 1 and 27).
+fn is_printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// Lines of comment, of some hundred characters.
@@ -205,8 +222,8 @@ fn comment(text: &mut String, indent: &str, sentence: &str) {
             line.clear();
         }
         line.push(' ');
-        // No control character ends a comment or a line.
-        line.extend(word.chars().map(|c| if c.is_control() { '?' } else { c }));
+        // No character ends a comment or a line, and none makes the file unreadable.
+        line.extend(word.chars().map(|c| if is_printable(c) { c } else { '?' }));
     }
     let _ = writeln!(text, "{indent}#{line}");
 }
