@@ -37,7 +37,7 @@ pub(crate) struct Options {
 impl Options {
     /// From the command line.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let (mut peers, mut kube_isr) = (None, None);
+        let (mut peers, mut kube_isr) = (None::<PathBuf>, None);
         let (mut rows, mut servers, mut rounds, mut quick, mut write) =
             (Vec::new(), Vec::new(), None, false, false);
         while let Some(argument) = arguments.next() {
@@ -60,7 +60,8 @@ impl Options {
         }
         let rounds = rounds.unwrap_or(if quick { ROUNDS_QUICK } else { ROUNDS });
         ensure!(rounds > 0, "--rounds is 1 or more");
-        let peers = peers.context("--peers is missing")?;
+        // Some servers are started in folders of their own.
+        let peers = std::path::absolute(peers.context("--peers is missing")?)?;
         let kube_isr = kube_isr.context("--kube-isr is missing")?;
         Ok(Self { peers, kube_isr, rows, servers, rounds, quick, write })
     }

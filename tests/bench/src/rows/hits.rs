@@ -127,7 +127,9 @@ fn prepare(target: &Target, hit: Hit) -> Result<(Vec<Ask>, Captured)> {
             Ask { status: 304, length: Some(0), ..whole.with("if-none-match", etag) }
         }
         Hit::Coded(coding) => {
-            let ask = Ask { length: None, ..whole.with("accept-encoding", coding) };
+            // A page of its own: HAProxy gives a page that it has as it is to everybody.
+            let page = Ask::page(format!("/page/{}/{coding}", 16 * KIB), 16 * KIB);
+            let ask = Ask { length: None, ..page.with("accept-encoding", coding) };
             let begun = std::time::Instant::now();
             let captured = loop {
                 let captured = capture(target, &ask)?;
