@@ -6,40 +6,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{self, Class};
 use crate::metrics::{Metrics, ResourceLabel};
 use crate::world::{Key, World};
-
-/// The longest pause after a failure. kube's own grow to a minute, for which a cluster that is back would be out of
-/// date; one small request of each watch in five seconds hurts no API server.
-const PAUSE_MOST: Duration = Duration::from_secs(5);
-
-/// kube's pauses, which begin at 0.8 s and double, as far as [`PAUSE_MOST`].
-#[derive(Default)]
-struct Pauses(DefaultBackoff);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next().map(|pause| pause.min(PAUSE_MOST))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0.reset();
-    }
-}
 
 /// What is watched.
 #[derive(Clone, Debug)]
@@ -109,8 +84,7 @@ pub(crate) async fn follow<K>(
     World: Collect<K>,
 {
     let namespace = watched.namespace.as_deref();
-    let mut events =
-        watcher(api, config).backoff(Pauses::default()).map_err(|error| watched.explain(&error)).boxed();
+    let mut events = isr_cluster::watch(api, config).map_err(|error| watched.explain(&error));
     let mut listed = BTreeSet::new();
     let mut complaint = None;
     while let Some(event) = events.next().await {

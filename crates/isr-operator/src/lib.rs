@@ -109,10 +109,7 @@ pub enum OperatorError {
 impl Operator {
     /// Finds the API server, without asking it anything, and binds the admin address.
     pub async fn bind(config: Config) -> Result<Self, OperatorError> {
-        let mut cluster = kube::Config::infer().await.map_err(OperatorError::Infer)?;
-        // The client would hide each 429 and 503, and try again after ever longer pauses, up to minutes. Each task here
-        // tries again by itself, and says so.
-        cluster.default_retry = false;
+        let cluster = isr_cluster::infer().await.map_err(OperatorError::Infer)?;
         let namespace = config.namespace.clone().unwrap_or_else(|| cluster.default_namespace.clone());
         let client = Client::try_from(cluster).map_err(OperatorError::Client)?;
         let admin = TcpListener::bind(config.admin)

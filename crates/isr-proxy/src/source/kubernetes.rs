@@ -5,7 +5,6 @@
 //! index names a token that it does not know.
 
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,7 @@ use isr_routes::purges::PurgeLog;
 use isr_routes::snapshot::{Missing, Rejected};
 use isr_routes::{OriginToken, RouteTable};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, DefaultBackoff, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 
 use super::last_good::{self, Saved};
@@ -36,28 +33,6 @@ const PURGES_KEY: &str = "purges.json";
 /// How long to wait before asking again for what an index names and is not there. The operator writes the index last,
 /// so this is for a Secret that was not yet visible, or for a person who deleted something.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// The longest pause after a watch has failed. kube's own grow to a minute, for which routes would change in one proxy
-/// after the other once the API server is back; a small request in five seconds hurts none.
-const PAUSE_MOST: Duration = Duration::from_secs(5);
-
-/// kube's pauses, which begin at 0.8 s and double, as far as [`PAUSE_MOST`].
-#[derive(Default)]
-struct Pauses(DefaultBackoff);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next().map(|pause| pause.min(PAUSE_MOST))
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0.reset();
-    }
-}
 
 /// The published routes of one installation.
 pub(crate) struct Kubernetes {
@@ -80,9 +55,7 @@ pub(crate) struct Kubernetes {
 impl Kubernetes {
     /// Finds the API server, without asking it anything yet.
     pub(super) async fn find(at: &config::Published, state_dir: Option<&Path>) -> Result<Self, SourceError> {
-        let mut cluster = kube::Config::infer().await?;
-        // The client would hide each 429 and 503, and try again after ever longer pauses, up to minutes.
-        cluster.default_retry = false;
+        let cluster = isr_cluster::infer().await?;
         let namespace = at.namespace.clone().unwrap_or_else(|| cluster.default_namespace.clone());
         Ok(Self {
             client: Client::try_from(cluster)?,
@@ -129,9 +102,8 @@ impl Kubernetes {
     /// Follows the published objects for ever.
     pub(super) async fn follow(mut self: Box<Self>, proxy: Arc<Proxy>) {
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let events =
-            watch(objects, watcher::Config::default().labels(&self.label)).backoff(Pauses::default());
-        let mut events = pin!(events.ready_chunks(EVENTS_AT_ONCE));
+        let events = isr_cluster::watch(objects, watcher::Config::default().labels(&self.label));
+        let mut events = events.ready_chunks(EVENTS_AT_ONCE);
         // The objects of a list that is not complete yet.
         let mut listing: Option<Vec<ConfigMap>> = None;
         let mut incomplete = false;
