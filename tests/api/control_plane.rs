@@ -29,6 +29,8 @@ pub struct ControlPlane {
     folder: tempfile::TempDir,
     assets: PathBuf,
     server: String,
+    /// Where etcd and the API server listen.
+    ports: [u16; 2],
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -165,25 +167,37 @@ impl ControlPlane {
         let mut plane = Self {
             assets,
             server: format!("https://127.0.0.1:{port}"),
+            ports: [client_port, port],
             authority,
             processes: vec![etcd],
             folder,
         };
-        let api_server = plane.start_api_server(client_port, port);
-        plane.processes.push(api_server);
         plane.write_kubeconfig("admin", Some("system:masters"));
-        let client = plane.client("admin").await;
+        plane.start_api_server().await;
+        plane
+    }
+
+    /// Kills the API server. What it has stored stays.
+    pub fn stop_api_server(&mut self) {
+        drop(self.processes.remove(1));
+    }
+
+    /// Starts an API server where it was, and waits until it is ready.
+    pub async fn start_api_server(&mut self) {
+        let api_server = self.api_server();
+        self.processes.push(api_server);
+        let client = self.client("admin").await;
         eventually("the API server is ready", STARTING, async || {
-            let ended = plane.processes[1].ended();
-            assert!(!ended, "the API server ended at once: {}", plane.log("apiserver.log"));
+            let ended = self.processes[1].ended();
+            assert!(!ended, "the API server ended at once: {}", self.log("apiserver.log"));
             let request = http::Request::get("/readyz").body(Vec::new()).expect("a request");
             client.request_text(request).await.ok()
         })
         .await;
-        plane
     }
 
-    fn start_api_server(&self, etcd_port: u16, port: u16) -> Process {
+    fn api_server(&self) -> Process {
+        let [etcd_port, port] = self.ports;
         let at = |name: &str| self.path(name).display().to_string();
         let arguments = [
             format!("--etcd-servers=http://127.0.0.1:{etcd_port}"),

@@ -151,6 +151,31 @@ impl Cluster {
         .await
     }
 
+    /// The events about an object of the shop, each as `Type Reason`, and how often it was told.
+    pub fn events(&self, name: &str) -> Vec<(String, u64)> {
+        let listed = self.plane.kubectl(&["get", "events.events.k8s.io", "-n", SHOP, "-o", "json"]);
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        let events = listed["items"].as_array().cloned().unwrap_or_default().into_iter();
+        events
+            .filter(|event| event["regarding"]["name"] == name)
+            .map(|event| {
+                let said = format!("{} {}", text(&event["type"]), text(&event["reason"]));
+                // One that is told once is in no series.
+                (said, event["series"]["count"].as_u64().unwrap_or(1))
+            })
+            .collect()
+    }
+
+    /// Waits until an object of the shop has this event, as `Type Reason`, told once.
+    pub async fn tells(&self, name: &str, expected: &str) {
+        eventually(&format!("{expected} is told of {name}"), PATIENCE, async || {
+            let told: Vec<_> = self.events(name).into_iter().filter(|(said, _)| said == expected).collect();
+            assert!(told.len() <= 1 && told.iter().all(|(_, times)| *times == 1), "{name}: {told:?}");
+            told.first().cloned()
+        })
+        .await;
+    }
+
     /// An operator of this installation, started.
     pub fn operator(&self, identity: &str) -> Operator {
         self.operator_with(identity, &[])
@@ -247,6 +272,11 @@ impl Operator {
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
     }
 
     /// The value of one metric: the sum of all samples of `name` whose labels contain `label`.

@@ -92,7 +92,7 @@ async fn api_without_api_server_and_operator_a_proxy_starts_with_the_last_table(
     let cluster = Cluster::new().await;
     let chaos = Chaos::before(&cluster.plane, "operator").await;
     let proxies_way = Chaos::before(&cluster.plane, "proxy").await;
-    let mut operator = Operator::start(chaos.kubeconfig(), "operator-1", &["--lease-duration", "4s"]);
+    let operator = Operator::start(chaos.kubeconfig(), "operator-1", &["--lease-duration", "4s"]);
     let launch = || cluster.launch("proxy-1").environment("KUBECONFIG", proxies_way.kubeconfig());
     let proxy = launch().start().await;
     cluster.endpoint("proxy-1", proxy.address().port(), proxy.admin_address().port(), true);
@@ -104,10 +104,8 @@ async fn api_without_api_server_and_operator_a_proxy_starts_with_the_last_table(
         way.decide(|_, _| Fate::Cut);
         way.cut();
     }
-    let ended =
-        eventually("the operator ends", PATIENCE, async || operator.child.try_wait().expect("its state"));
-    assert!(!ended.await.success(), "it could not renew its Lease");
     operator.says("could not be renewed").await;
+    drop(operator);
     counts(&proxy, "/page", TOKEN, true).await;
     drop(proxy);
     let proxy = launch().start().await;
@@ -128,6 +126,41 @@ async fn api_without_api_server_and_operator_a_proxy_starts_with_the_last_table(
     counts(&proxy, "/page", ROTATED, true).await;
     counts(&proxy, "/page", TOKEN, false).await;
     cluster.says("page", "Ready", "True Ready").await;
+}
+
+/// How long the API server is away: pauses that go on doubling would be 30 s by then, and the Lease is lost.
+const AWAY: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_when_the_api_server_is_back_the_same_operators_go_on_at_once() {
+    let mut cluster = Cluster::new().await;
+    let short = ["--lease-duration", "6s"];
+    let mut first = cluster.operator_with("operator-1", &short);
+    let proxy = cluster.proxy("proxy-1").await;
+    cluster.route(&route("/page").named("page").interval("10s"));
+    cluster.says("page", "Ready", "True Ready").await;
+    let mut second = cluster.operator_with("operator-2", &short);
+    let leaders = async |operators: [&Operator; 2]| {
+        let [one, other] = operators.map(|operator| operator.metric("isr_operator_is_leader", ""));
+        one.await + other.await
+    };
+    let generation = proxy.generation().await;
+
+    cluster.plane.stop_api_server();
+    first.says("the Lease is lost; standing by").await;
+    let_time_pass(AWAY).await;
+    assert!(leaders([&first, &second]).await < 0.5, "nobody may write");
+    cluster.plane.start_api_server().await;
+    let back = std::time::Instant::now();
+    cluster.route(&route("/page").named("page").interval("20s"));
+    cluster.says("page", "Ready", "True Ready").await;
+    let took = back.elapsed();
+    eprintln!("from the API server's return to a change in force: {took:.1?}");
+    // Two pauses of a watch, in the operator and the proxy, and much for a busy machine.
+    assert!(took < SOON, "{took:?}");
+    assert_eq!(proxy.generation().await, generation + 1, "and nothing else was published");
+    assert!((leaders([&first, &second]).await - 1.0).abs() < 0.5, "one of them");
+    assert!(first.is_running() && second.is_running(), "neither had to start anew");
 }
 
 /// Failures of a watch in a row. With pauses of at most 5 s between them they take 25 s at most.

@@ -1,7 +1,9 @@
 //! Several operators, of which one writes.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::chaos::{Chaos, Fate, is_write};
 use crate::installation::{Cluster, Operator, SYSTEM};
 use crate::support::{PATIENCE, eventually, route};
 
@@ -57,15 +59,15 @@ async fn api_an_operator_that_is_told_to_end_hands_over_at_once() {
 }
 
 #[tokio::test]
-async fn api_an_operator_that_slept_past_its_lease_writes_nothing_and_ends() {
+async fn api_an_operator_that_slept_past_its_lease_writes_nothing_and_stands_by() {
     let cluster = Cluster::new().await;
     let mut sleeper = operator(&cluster, "sleeper");
     leads(&cluster, "sleeper").await;
-    let _proxy = cluster.proxy("proxy-1").await;
+    let proxy = cluster.proxy("proxy-1").await;
     cluster.route(&route("/one").named("one").interval("10s"));
     cluster.says("one", "Ready", "True Ready").await;
     sleeper.signal("STOP");
-    let _second = operator(&cluster, "second");
+    let second = operator(&cluster, "second");
     leads(&cluster, "second").await;
     cluster.route(&route("/two").named("two").interval("10s"));
     cluster.says("two", "Ready", "True Ready").await;
@@ -78,13 +80,66 @@ async fn api_an_operator_that_slept_past_its_lease_writes_nothing_and_ends() {
     // Both are the same user; what the sleeper would write is a status or a table of a world without `two`.
     let before = written();
     sleeper.signal("CONT");
-    let status = eventually("it ends", PATIENCE, async || sleeper.child.try_wait().expect("its state")).await;
-    assert!(!status.success(), "the Lease is lost: {status}");
-    sleeper.says("is lost").await;
+    sleeper.says("the Lease is lost; standing by").await;
+    assert!(sleeper.metric("isr_operator_is_leader", "").await < 0.5);
+    assert!(sleeper.metric("isr_operator_generation", "").await < 0.5, "that is another's to say");
     let after = written();
     let others: Vec<_> = after[before.len()..].iter().filter(|uri| !uri.contains("/leases/")).collect();
     assert!(others.is_empty(), "nothing changed, so nobody had anything to write: {others:?}");
     cluster.says("two", "Ready", "True Ready").await;
+
+    // It takes over like any other, of the world as it is.
+    let generation = proxy.generation().await;
+    drop(second);
+    cluster.route(&route("/three").named("three").interval("10s"));
+    cluster.says("three", "Ready", "True Ready").await;
+    leads(&cluster, "sleeper").await;
+    assert_eq!(
+        proxy.generation().await,
+        generation + 1,
+        "the count goes on, and nothing was published twice"
+    );
+    assert!(sleeper.is_running(), "it is the same process");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_who_cannot_renew_the_lease_writes_nothing_until_they_have_it_again() {
+    let cluster = Cluster::new().await;
+    let way = Chaos::before(&cluster.plane, "operator").await;
+    let mut first = Operator::start(way.kubeconfig(), "operator-1", &["--lease-duration", LEASE]);
+    leads(&cluster, "operator-1").await;
+    let _proxy = cluster.proxy("proxy-1").await;
+    cluster.route(&route("/page").named("page").interval("10s"));
+    cluster.says("page", "Ready", "True Ready").await;
+
+    // It sees all that happens, and whatever it would write would be accepted.
+    let writes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&writes);
+    way.decide(move |method, path| {
+        if path.contains("/leases") {
+            return Fate::Refused(500);
+        }
+        if is_write(method) {
+            seen.lock().expect("the writes").push(format!("{method} {path}"));
+        }
+        Fate::Passed
+    });
+    first.says("the Lease is lost; standing by").await;
+    writes.lock().expect("the writes").clear();
+    let second = operator(&cluster, "operator-2");
+    leads(&cluster, "operator-2").await;
+    for round in 0..5 {
+        cluster.route(&route("/page").named("page").interval(&format!("{}s", 20 + round)));
+        cluster.says("page", "Ready", "True Ready").await;
+    }
+    assert_eq!(*writes.lock().expect("the writes"), Vec::<String>::new(), "the Lease is another's");
+
+    way.decide(|_, _| Fate::Passed);
+    drop(second);
+    cluster.route(&route("/page").named("page").interval("1m"));
+    cluster.says("page", "Ready", "True Ready").await;
+    leads(&cluster, "operator-1").await;
+    assert!(first.is_running(), "it is the same process");
 }
 
 #[tokio::test]

@@ -105,9 +105,9 @@ async fn the_api_server_is_away(site: &Site) {
     assert!(still.is_err(), "the API server was away all the time: {still:?}");
     eventually("the API server is back", PATIENCE * 3, async || answers().ok()).await;
     let back = Instant::now();
-    settled(SYSTEM).await;
     site.changes(1).await;
     eprintln!("from the API server's return to a change in force: {:.1?}", back.elapsed());
+    settled(SYSTEM).await;
 }
 
 /// Has the cluster begin anew with what watches it. Kubernetes and Traefik wait for up to a minute each before they try a

@@ -50,11 +50,10 @@ enum State {
 
 /// Mirrors for ever, while this process leads.
 pub(crate) async fn run(
-    mut context: Context,
+    context: Context,
     mut proxies: watch::Receiver<ProxySlices>,
     mut namespaces: watch::Receiver<LabelledNamespaces>,
 ) {
-    context.leadership.acquired().await;
     let is_watched = context.config.watch_namespaces.is_empty();
     let mut complaint = BTreeSet::new();
     loop {

@@ -15,7 +15,8 @@
 //! * [`purges`] hands `IsrPurge`s to the proxies in a list of their own, asks what became of them, and says it.
 //! * [`rollouts`] watches which versions of a backend serve, where a route asks for it.
 //! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
-//! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once.
+//! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once, and one that has lost
+//!   the Lease is a standby again.
 //! * [`owner`] says with what the written objects are deleted.
 //!
 //! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
@@ -52,17 +53,17 @@ use std::sync::Arc;
 
 use kube::Client;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use config::Config;
-pub use lease::LeaseError;
 pub use owner::{NoOwner, Owner};
 
 use crate::config::Names;
 pub(crate) use crate::declared::{Declared, DeclaredRoute};
 use crate::lease::{Leadership, Lease};
 use crate::metrics::Metrics;
+use crate::world::World;
 
 /// What every task of the operator is given. Cheap to clone.
 #[derive(Clone)]
@@ -77,7 +78,6 @@ pub(crate) struct Context {
 /// An operator whose admin address is bound.
 pub struct Operator {
     context: Context,
-    lease: Lease,
     admin: TcpListener,
 }
 
@@ -101,9 +101,6 @@ pub enum OperatorError {
     /// A defect of ours: half an operator would report a cluster that it no longer follows.
     #[error("a task of the operator ended, so all of it does; the log above says why")]
     Ended,
-    /// Somebody else writes.
-    #[error(transparent)]
-    Lease(#[from] LeaseError),
 }
 
 impl Operator {
@@ -116,15 +113,14 @@ impl Operator {
             .await
             .map_err(|cause| OperatorError::Bind { address: config.admin, cause })?;
         let names = Names { namespace, installation: config.installation.clone() };
-        let (lease, leadership) = lease::new();
         let context = Context {
             client,
             config: Arc::new(config),
             names: Arc::new(names),
-            leadership,
+            leadership: Leadership::none(),
             metrics: Arc::new(Metrics::new()),
         };
-        Ok(Self { context, lease, admin })
+        Ok(Self { context, admin })
     }
 
     /// Where the admin endpoints are; with port 0 the system has chosen.
@@ -132,47 +128,67 @@ impl Operator {
         self.admin.local_addr()
     }
 
-    /// Works until `shutdown`, then stops writing and releases the Lease. A Lease that is lost is an error: by then
-    /// nothing writes any more, and the process should end.
+    /// Works until `shutdown`, then stops writing and releases the Lease. Without the Lease it watches and writes nothing.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), OperatorError> {
-        let Self { context, lease, admin } = self;
-        let (sender, declared) = watch::channel(None);
-        let mut tasks = JoinSet::new();
-        let world = watches::begin(&context, &mut tasks);
-        tasks.spawn(admin::serve(context.clone(), Arc::clone(&world), admin));
-        tasks.spawn(reconcile::run(context.clone(), Arc::clone(&world), sender));
-        let (versions, backends) = watch::channel(rollouts::Backends::default());
-        tasks.spawn(rollouts::run(context.clone(), Arc::clone(&world), declared.clone(), versions));
-        tasks.spawn(purges::run(context.clone(), Arc::clone(&world), declared.clone(), backends));
-        tasks.spawn(settle::run(context.clone(), declared, world.proxies()));
-        tasks.spawn(ingress::run(context.clone(), world.proxies(), world.namespaces()));
+        let Self { context, admin } = self;
+        let mut watching = JoinSet::new();
+        let world = watches::begin(&context, &mut watching);
+        watching.spawn(admin::serve(context.clone(), Arc::clone(&world), admin));
+        let mut lease = Lease::new(&context);
         tokio::pin!(shutdown);
-        // Who does not know everything yet takes no Lease from who does.
-        tokio::select! {
-            () = world.listed() => {}
-            _ = tasks.join_next() => return Err(OperatorError::Ended),
-            () = &mut shutdown => {
-                tasks.shutdown().await;
-                return Ok(());
+        loop {
+            let taken = async {
+                // Who does not know everything yet takes no Lease from who does.
+                world.listed().await;
+                lease.take().await;
+            };
+            tokio::select! {
+                () = taken => {}
+                _ = watching.join_next() => return Err(OperatorError::Ended),
+                () = &mut shutdown => return Ok(()),
+            }
+            let mut leading = lead(&context, &world);
+            let end = tokio::select! {
+                why = lease.keep() => End::Lost(why),
+                _ = leading.join_next() => End::Defect,
+                _ = watching.join_next() => End::Defect,
+                () = &mut shutdown => End::Shutdown,
+            };
+            // Nothing may write once the Lease is somebody else's, and nothing of this term once there is another.
+            leading.shutdown().await;
+            match end {
+                End::Lost(why) => {
+                    tracing::warn!(lease = lease.name(), why, "the Lease is lost; standing by");
+                }
+                End::Defect => return Err(OperatorError::Ended),
+                End::Shutdown => {
+                    lease.release().await;
+                    return Ok(());
+                }
             }
         }
-        let (release, released) = oneshot::channel();
-        let held = lease.hold(context, released);
-        tokio::pin!(held);
-        tokio::select! {
-            lost = &mut held => {
-                tasks.shutdown().await;
-                return Ok(lost?);
-            }
-            _ = tasks.join_next() => {
-                tasks.shutdown().await;
-                return Err(OperatorError::Ended);
-            }
-            () = &mut shutdown => {}
-        }
-        // Nothing may write once the Lease is somebody else's.
-        tasks.shutdown().await;
-        let _ = release.send(());
-        Ok(held.await?)
     }
+}
+
+/// How a term ends.
+enum End {
+    /// The Lease could not be kept, for this reason.
+    Lost(String),
+    /// A task ended.
+    Defect,
+    /// The process is to end.
+    Shutdown,
+}
+
+/// Begins everything that writes. It ends with what is returned.
+fn lead(context: &Context, world: &Arc<World>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (sender, declared) = watch::channel(None);
+    tasks.spawn(reconcile::run(context.clone(), Arc::clone(world), sender));
+    let (versions, backends) = watch::channel(rollouts::Backends::default());
+    tasks.spawn(rollouts::run(context.clone(), Arc::clone(world), declared.clone(), versions));
+    tasks.spawn(purges::run(context.clone(), Arc::clone(world), declared.clone(), backends));
+    tasks.spawn(settle::run(context.clone(), declared, world.proxies()));
+    tasks.spawn(ingress::run(context.clone(), world.proxies(), world.namespaces()));
+    tasks
 }

@@ -82,6 +82,17 @@ impl Metrics {
         }
     }
 
+    /// Forgets what only the holder of the Lease can say: another one says it now.
+    pub(crate) fn stand_by(&self) {
+        for gauge in
+            [&self.is_leader, &self.queue_depth, &self.shards, &self.published_bytes, &self.generation]
+        {
+            gauge.set(0);
+        }
+        self.routes.clear();
+        self.ingress_services.clear();
+    }
+
     /// All of it as text.
     pub(crate) fn encode(&self) -> String {
         let mut out = String::new();

@@ -41,13 +41,11 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 
 /// Carries purges for ever, while this process leads.
 pub(crate) async fn run(
-    mut context: Context,
+    context: Context,
     world: Arc<World>,
     mut declared: watch::Receiver<Option<Arc<Declared>>>,
     mut backends: watch::Receiver<Backends>,
 ) {
-    context.leadership.acquired().await;
-    world.listed().await;
     let (mut news, mut proxies) = (world.purge_changes(), world.proxies());
     let mut purging = Purging::new(context, world);
     loop {

@@ -58,13 +58,7 @@ impl Failure {
 }
 
 /// Keeps the published table what the cluster asks for, for ever, while this process leads.
-pub(crate) async fn run(
-    mut context: Context,
-    world: Arc<World>,
-    declared: watch::Sender<Option<Arc<Declared>>>,
-) {
-    context.leadership.acquired().await;
-    world.listed().await;
+pub(crate) async fn run(context: Context, world: Arc<World>, declared: watch::Sender<Option<Arc<Declared>>>) {
     let mut revisions = world.revisions();
     let mut reconciler = Reconciler::new(context, world, declared);
     loop {

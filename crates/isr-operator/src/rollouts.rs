@@ -59,14 +59,15 @@ pub(crate) fn wanted(declared: &Declared) -> BTreeMap<Key, BTreeMap<Duration, Ve
     wanted
 }
 
-/// Follows them for ever, from when the first route asks and this process leads.
+/// Follows them for ever, while this process leads, from when the first route asks.
 pub(crate) async fn run(
-    mut context: Context,
+    context: Context,
     world: Arc<World>,
     mut declared: watch::Receiver<Option<Arc<Declared>>>,
     backends: watch::Sender<Backends>,
 ) {
-    context.leadership.acquired().await;
+    // Since another term nobody has watched them.
+    world.forget_backends();
     let mut news = world.backend_changes();
     let mut watching = JoinSet::new();
     let mut watches = 0;

@@ -43,11 +43,10 @@ const AT_A_TIME: usize = 2_048;
 
 /// Reports for ever, while this process leads.
 pub(crate) async fn run(
-    mut context: Context,
+    context: Context,
     mut declared: watch::Receiver<Option<Arc<Declared>>>,
     mut proxies: watch::Receiver<ProxySlices>,
 ) {
-    context.leadership.acquired().await;
     let mut settling = Settling::new(&context);
     loop {
         let now = Instant::now();

@@ -169,6 +169,13 @@ impl World {
         Some(found)
     }
 
+    /// Forgets the pods behind Services.
+    pub(crate) fn forget_backends(&self) {
+        let mut state = self.state();
+        state.backends.clear();
+        state.backends_listed.clear();
+    }
+
     /// Every purge, in the order of namespace and name, and their list. Those of namespaces that could not be listed yet are
     /// not among them.
     pub(crate) fn purges(&self) -> (Vec<Arc<Stored<IsrPurge>>>, Option<PresentLog>) {

@@ -27,7 +27,8 @@ const KEPT_ALIVE: Duration = Duration::from_hours(24);
 #[command(
     after_help = "Example:\n  $ kube-isr operator --namespace kube-isr-system --admin 127.0.0.1:9091\n\n\
     Speaks to the API server of the pod's service account, or of the kubeconfig.\n\
-    Exit code: 0 after SIGTERM, 1 if the Lease is lost, so that the next start begins anew."
+    Of several replicas the one that holds the Lease writes; the others watch, and so does one that has lost it.\n\
+    Exit code: 0 after SIGTERM."
 )]
 #[allow(clippy::doc_markdown, reason = "these are the help text, not Markdown")]
 pub(crate) struct OperatorArgs {
@@ -87,7 +88,7 @@ pub(crate) struct OperatorArgs {
     log_format: LogFormat,
 }
 
-/// Runs until SIGTERM or Ctrl-C, or until the Lease is lost.
+/// Runs until SIGTERM or Ctrl-C.
 pub(crate) fn run(args: OperatorArgs) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format);
     let config = config(args);

@@ -32,21 +32,22 @@ fn a_lease_is_free_when_it_did_not_change_for_its_duration_by_our_own_clock() {
 
 #[test]
 fn leadership_is_over_before_anybody_else_may_take_the_lease() {
-    let (lease, leadership) = new();
+    let leadership = Leadership::none();
+    let term = Arc::clone(&leadership.0);
     assert!(!leadership.is_leader(), "nothing is held");
     let asked = Instant::now();
-    lease.term.extend_to(asked + DURATION * 2 / 3);
-    assert!(!leadership.is_leader(), "a term alone is nothing");
-    lease.held.send_replace(true);
+    term.extend_to(asked + DURATION * 2 / 3);
     assert!(leadership.is_leader());
     // Whoever sees our renewal sees it after it was asked for.
     let other = seen(None, "1", "me", asked);
-    let end =
-        (0..=15).map(|second| asked + Duration::from_secs(second)).find(|now| !lease.term.lasts_at(*now));
-    let end = end.expect("it ends");
+    let times = (0..=15).map(|second| asked + Duration::from_secs(second));
+    let end = times.into_iter().find(|now| term.left(*now).is_zero()).expect("it ends");
     assert!(
         matches!(decide(Some(&other), "other", end), Step::Wait { free_in, .. } if free_in >= DURATION / 4)
     );
-    lease.term.extend_to(asked);
+    term.extend_to(asked);
     assert!(!leadership.is_leader(), "without being told: by the clock alone");
+    term.extend_to(asked + DURATION);
+    term.end();
+    assert!(!leadership.is_leader(), "it was taken by another");
 }
