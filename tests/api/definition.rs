@@ -275,7 +275,7 @@ async fn api_kubectl_explains_lists_and_waits() {
     cluster.plane.kubectl(&[&wait[..], &["--timeout=60s"]].concat());
     let listed = cluster.plane.kubectl(&["get", "isr", "-n", SHOP, "-o", "wide"]);
     let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NAME", "HOSTNAMES", "PATH", "INTERVAL", "READY", "REASON", "AGE"]);
+    assert_eq!(lines[0], ["NAME", "HOSTNAMES", "PATH", "INTERVAL", "READY", "REASON", "PRERENDERED", "AGE"]);
     assert_eq!(lines[1][..6], ["page", r#"["shop.example.com"]"#, "/page", "10s", "True", "Ready"]);
 }
 

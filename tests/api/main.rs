@@ -19,6 +19,7 @@ mod installation;
 mod lifecycle;
 mod outage;
 mod ownership;
+mod prerendering;
 mod privileges;
 mod purge;
 mod purge_resource;

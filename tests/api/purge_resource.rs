@@ -67,6 +67,8 @@ async fn api_a_purge_is_complete_when_every_ready_proxy_has_carried_it_out() {
     assert_eq!(lines[1][..6], ["news", "Hard", "2", "2", "True", "Complete"]);
     let message = says(&cluster, "news", "True Complete").await;
     assert_eq!(message, "Done by all 2 ready proxies.");
+    cluster.tells("news", "Normal Complete").await;
+    assert_eq!(cluster.events("news").len(), 1, "{:?}", cluster.events("news"));
 
     // One that is stopped is named; one that is not ready is not waited for.
     two.pause().await;
@@ -76,6 +78,9 @@ async fn api_a_purge_is_complete_when_every_ready_proxy_has_carried_it_out() {
     let (http, admin) = (two.address().port(), two.admin_address().port());
     cluster.endpoint("proxy-2", http, admin, false);
     says(&cluster, "all", "True Complete").await;
+    for told in ["Warning Pending", "Normal Complete"] {
+        cluster.tells("all", told).await;
+    }
     cluster.endpoint("proxy-2", http, admin, true);
     two.signal("CONT");
     cluster.plane.apply(&[purge("more", &json!({ "prefixes": ["/blog"] }))]);
@@ -126,6 +131,7 @@ async fn api_what_makes_no_sense_waits_for_its_route_and_the_finished_go() {
         text(&accepted["message"]),
         format!("spec.paths[0]: `https://{HOST}/blog/1` is no page of an IsrRoute.")
     );
+    cluster.tells("early", "Warning Invalid").await;
     cluster.route(&route("/blog/[slug]").named("blog").interval("10s"));
     wait(&cluster, "early");
 

@@ -59,8 +59,13 @@ fn lint(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_and_dashboard_name_metrics_that_exist() {
     let origin = Origin::start(|_| Answer::page("page").header("set-cookie", "session=anna")).await;
-    let proxy = Proxy::serving(&origin, [route("/page").interval("10s")]).await;
+    let wanted = route("/wanted").interval("10s").set("prerender", json!({ "paths": ["/wanted"] }));
+    let proxy = Proxy::serving(&origin, [route("/page").interval("10s"), wanted]).await;
     proxy.get("/page").await.is(200, "MISS", "page", "it is rendered");
+    eventually("pages to prerender are counted", PATIENCE, async || {
+        (proxy.metric("isr_prerender_pages", &[]).await > 0.5).then_some(())
+    })
+    .await;
 
     let cluster = Cluster::new().await;
     let operator = cluster.operator("operator-1");

@@ -28,6 +28,13 @@ async fn progress(proxy: &Proxy, name: &str) -> Value {
     found.unwrap_or_else(|| panic!("no route {name}"))["prerender"].clone()
 }
 
+/// What `/configz` tells of the route.
+async fn unfinished(proxy: &Proxy, name: &str) -> Value {
+    let told = proxy.admin_json("/configz").await["prerendering"].clone();
+    assert_eq!((&told["moreFailing"], &told["moreRendering"]), (&json!(0), &json!(0)), "{told}");
+    told["routes"][format!("shop/{name}")].clone()
+}
+
 /// Waits until the route is in this state.
 async fn is(proxy: &Proxy, name: &str, state: &str) -> Value {
     let what = format!("the pages of {name} are {state}");
@@ -232,13 +239,31 @@ async fn a_failing_application_is_left_alone_until_it_is_well() {
     proxy.send(&invalidate(&json!({ "everything": true }))).await;
     let_time_pass(Duration::from_millis(1500)).await;
     assert!(origin.count() <= 12, "it is asked no more often");
-    origin.answer(|request| Answer::page(format!("well {}", request.target)));
+    let told = unfinished(&proxy, "pages").await;
+    assert!(told["failing"].as_u64() >= Some(3) && told["pages"] == 50, "{told}");
+    let such_as = told["suchAs"]["why"].as_str().expect("a reason");
+    assert!(such_as.contains("500"), "{told}");
+    let gate = Gate::new();
+    let door = gate.clone();
+    origin.answer(move |request| {
+        let page = Answer::page(format!("well {}", request.target));
+        if request.target == "/7" { page } else { page.when(&door) }
+    });
     proxy.get("/7").await.is(200, "MISS", "well /7", "visitors are not held up by it");
     // 30 s after the failure at most.
+    let asked = origin.count();
+    eventually("it tries again", Duration::from_mins(1), async || (origin.count() > asked).then_some(()))
+        .await;
+    assert_eq!(progress(&proxy, "pages").await["state"], "rendering");
+    let told = unfinished(&proxy, "pages").await;
+    assert!(told["failing"].as_u64() >= Some(2), "what is tried again is not there yet: {told}");
+    assert!(proxy.metric("isr_prerender_pages", &["state=\"failing\""]).await > 1.5);
+    gate.open();
     eventually("all pages are there", Duration::from_mins(1), async || {
         (progress(&proxy, "pages").await["state"] == "done").then_some(())
     })
     .await;
+    assert_eq!(unfinished(&proxy, "pages").await, Value::Null, "nothing is left to tell");
     proxy.get("/8").await.is(200, "HIT", "well /8", "by itself");
 }
 

@@ -41,6 +41,12 @@ use crate::{BackendRef, Duration, SecretKeyRef};
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
         priority = "1"
     ),
+    printcolumn(
+        name = "Prerendered",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Prerendered')].status",
+        priority = "1"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -179,7 +185,7 @@ pub struct IsrRouteSpec {
 
     /// Pages that are rendered before anybody asks for them: after a proxy has started, after the route has changed, and
     /// after an invalidation, so that no visitor waits for them. What is stored and was not invalidated is left as it
-    /// is, and visitors' renders go first.
+    /// is, and visitors' renders go first. The condition Prerendered says whether all of them are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prerender: Option<Prerender>,
 }

@@ -13,7 +13,8 @@ pub struct IsrRouteStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Accepted (valid and not in conflict), `ResolvedRefs` (its Service and Secrets exist), Programmed (every ready
-    /// proxy serves it) and Ready (all of these).
+    /// proxy serves it) and Ready (all of these). With `spec.prerender` also Prerendered (no proxy has a page left to
+    /// render), which does not count for Ready: old pages are served meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -28,6 +29,8 @@ pub mod condition {
     pub const RESOLVED_REFS: &str = "ResolvedRefs";
     /// Every ready proxy serves this generation of the route.
     pub const PROGRAMMED: &str = "Programmed";
+    /// No ready proxy has a page of `spec.prerender` left to render. Only there where the route has that.
+    pub const PRERENDERED: &str = "Prerendered";
     /// Every ready proxy has carried the purge out.
     pub const COMPLETE: &str = "Complete";
     /// All that the object asks for is so.
@@ -54,12 +57,16 @@ pub mod reason {
     pub const SECRET_NOT_READABLE: &str = "SecretNotReadable";
     /// `ResolvedRefs=False`: the Secret's value cannot serve as a token.
     pub const INVALID_TOKEN: &str = "InvalidToken";
-    /// `Programmed=False`, `Complete=False`: the object makes no sense, so that nothing was done.
+    /// `Programmed=False`, `Complete=False`, `Prerendered=Unknown`: the object makes no sense, so that nothing was done.
     pub const NOT_ACCEPTED: &str = "NotAccepted";
     /// `Programmed=False`: a proxy cannot put the route in force.
     pub const REJECTED_BY_PROXY: &str = "RejectedByProxy";
-    /// `Programmed=Unknown`: there is no proxy to ask.
+    /// `Programmed=Unknown`, `Complete=Unknown`, `Prerendered=Unknown`: there is no proxy to ask.
     pub const NO_READY_PROXIES: &str = "NoReadyProxies";
+    /// `Prerendered=True`.
+    pub const PRERENDERED: &str = "Prerendered";
+    /// `Prerendered=False`: a page could not be rendered, and is tried again.
+    pub const PAGES_FAILING: &str = "PagesFailing";
     /// `Programmed=True`.
     pub const PROGRAMMED: &str = "Programmed";
     /// `Complete=True`.

@@ -44,6 +44,9 @@ pub(crate) struct Answer {
     pub(crate) rejected: Vec<Rejected>,
     #[serde(default)]
     pub(crate) purges: Purged,
+    /// Nothing while its table is too new for it to know, and from proxies of older versions.
+    #[serde(default)]
+    pub(crate) prerendering: Option<Unfinished>,
 }
 
 /// How far a proxy has carried out the published purges.
@@ -55,6 +58,38 @@ pub(crate) struct Purged {
     pub(crate) position: u64,
     /// Why it goes no further, in a clause.
     pub(crate) problem: Option<String>,
+}
+
+/// The routes of which a proxy has not rendered all pages that they want to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Unfinished {
+    /// By `namespace/name`: all that fail and all that are still rendering, as far as there was room.
+    pub(crate) routes: BTreeMap<String, UnfinishedRoute>,
+    /// How many more fail.
+    pub(crate) more_failing: usize,
+    /// How many more are still rendering.
+    pub(crate) more_rendering: usize,
+}
+
+/// How far one of them is. How many pages are still to be looked at changes with each, and is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UnfinishedRoute {
+    /// Pages that the route names.
+    pub(crate) pages: usize,
+    /// What failed when it was last looked at.
+    pub(crate) failing: usize,
+    /// The first of it.
+    pub(crate) such_as: Option<FailingPage>,
+}
+
+/// A page that could not be rendered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct FailingPage {
+    /// Host and path.
+    pub(crate) page: String,
+    pub(crate) why: String,
 }
 
 /// A route that a proxy left out.
@@ -114,6 +149,11 @@ impl Answers {
         self.0.iter().all(|(_, answer)| answer.as_ref().is_ok_and(|answer| answer.digest == table.digest))
     }
 
+    /// Whether pages that routes want rendered are not there yet, as far as the proxies say.
+    pub(crate) fn have_unfinished(&self) -> bool {
+        self.0.iter().any(|(_, answer)| answer.as_ref().is_ok_and(Answer::has_unfinished))
+    }
+
     /// What they say about the route of this name, which is in `table` as it is since the generation `since`.
     pub(crate) fn about(&self, object: &str, table: Table<'_>, since: u64) -> Acknowledgement {
         let ready = self.0.len();
@@ -122,11 +162,7 @@ impl Answers {
         for (pod, answer) in &self.0 {
             let says = match answer {
                 Err(error) => format!("{pod} does not say what it serves: {error}"),
-                // A generation greater than the published one was published before a backup was restored.
-                Ok(answer)
-                    if answer.digest != table.digest
-                        && !(since..=table.generation).contains(&answer.generation) =>
-                {
+                Ok(answer) if !answer.serves(table, since) => {
                     format!("{pod} still serves generation {}", answer.generation)
                 }
                 Ok(answer) => {
@@ -148,6 +184,21 @@ impl Answers {
             None => Acknowledgement::Served { ready },
             Some(example) => Acknowledgement::Pending { ready, serving, example },
         }
+    }
+}
+
+impl Answer {
+    /// Whether the proxy serves this table, or an earlier one in which a route is as it is in this one, where it is `since` that
+    /// generation. A generation greater than the published one was published before a backup was restored.
+    pub(crate) fn serves(&self, table: Table<'_>, since: u64) -> bool {
+        self.digest == table.digest || (since..=table.generation).contains(&self.generation)
+    }
+
+    /// Whether some route waits for its pages, or may.
+    fn has_unfinished(&self) -> bool {
+        self.prerendering.as_ref().is_none_or(|unfinished| {
+            !unfinished.routes.is_empty() || unfinished.more_failing + unfinished.more_rendering > 0
+        })
     }
 }
 

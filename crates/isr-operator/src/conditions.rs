@@ -2,11 +2,14 @@
 //!
 //! The rule above all others: `Programmed=True` is a sentence about the proxies, and only they can say it.
 
+mod prerendered;
+
 use isr_api::{IsrRouteStatus, condition, reason};
 use isr_routes::{Condition as Judged, Problem, Report, Severity};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::acknowledge::Acknowledgement;
+pub(crate) use prerendered::Pages;
 
 /// Characters of a message, at most: what people read in a terminal. (The API allows 32,768.)
 const MESSAGE_MOST: usize = 2048;
@@ -47,44 +50,70 @@ impl Said {
 
 /// The status of a route.
 ///
-/// `generation` is the `metadata.generation` that was compiled, `before` the status as it is; a condition whose status
-/// does not change keeps the time of its last transition.
+/// `generation` is the `metadata.generation` that was compiled, `pages` what the proxies say of those that the route wants to be
+/// rendered before anybody asks, if it does, `before` the status as it is; a condition whose status does not change keeps the time
+/// of its last transition.
 pub(crate) fn status(
     generation: Option<i64>,
     report: &Report,
     acknowledgement: &Acknowledgement,
+    pages: Option<&Pages>,
     before: Option<&IsrRouteStatus>,
     now: &Time,
 ) -> IsrRouteStatus {
+    let before = before.map(|before| &*before.conditions).unwrap_or_default();
     let accepted = accepted(report, "The route is valid, and its hostnames and path are its own.");
     let resolved = resolved(report);
     let programmed = programmed(report, acknowledgement);
     let ready = ready(&[&accepted, &resolved, &programmed]);
+    let prerendered = pages.map(|pages| {
+        let known = prerendered::before(before, generation);
+        prerendered::prerendered(report, acknowledgement, pages, known)
+    });
     let all = [
-        (condition::ACCEPTED, accepted),
-        (condition::RESOLVED_REFS, resolved),
-        (condition::PROGRAMMED, programmed),
-        (condition::READY, ready),
+        (condition::ACCEPTED, Some(accepted)),
+        (condition::RESOLVED_REFS, Some(resolved)),
+        (condition::PROGRAMMED, Some(programmed)),
+        (condition::PRERENDERED, prerendered),
+        (condition::READY, Some(ready)),
     ];
-    let before = before.map(|before| &*before.conditions).unwrap_or_default();
-    let conditions = all.map(|(name, said)| said.into_condition(name, generation, before, now));
-    IsrRouteStatus { observed_generation: generation, conditions: conditions.into() }
+    let conditions = all
+        .into_iter()
+        .filter_map(|(name, said)| Some(said?.into_condition(name, generation, before, now)))
+        .collect();
+    IsrRouteStatus { observed_generation: generation, conditions }
 }
 
-/// Whether two statuses say the same to who acts on them. How many proxies a true condition counts, and which of them
-/// a waiting one names, is told when something else is; otherwise each scaling of the proxies would write the status
-/// of every route.
+/// Whether two statuses say the same to who acts on them. How many proxies a true condition counts, which of them a waiting one
+/// names, and which pages fail, is told when something else is; otherwise each scaling of the proxies would write the status of
+/// every route, and an application that is away that of its routes with each try.
 pub(crate) fn mean_the_same(one: &IsrRouteStatus, other: &IsrRouteStatus) -> bool {
+    let mean_the_same = |one: &Condition| {
+        let Some(other) = find(other, &one.type_) else { return false };
+        let counts_pods = one.type_ == condition::PROGRAMMED || one.type_ == condition::READY;
+        let is_bare = one.type_ == condition::PRERENDERED
+            || counts_pods && [reason::PROGRAMMED, reason::READY, reason::PENDING].contains(&&*one.reason);
+        (&one.status, &one.reason, one.observed_generation)
+            == (&other.status, &other.reason, other.observed_generation)
+            && (is_bare || one.message == other.message)
+    };
     one.observed_generation == other.observed_generation
         && one.conditions.len() == other.conditions.len()
-        && one.conditions.iter().zip(&other.conditions).all(|(one, other)| {
-            let counts_pods = one.type_ == condition::PROGRAMMED || one.type_ == condition::READY;
-            let is_bare =
-                counts_pods && [reason::PROGRAMMED, reason::READY, reason::PENDING].contains(&&*one.reason);
-            (&one.type_, &one.status, &one.reason, one.observed_generation)
-                == (&other.type_, &other.status, &other.reason, other.observed_generation)
-                && (is_bare || one.message == other.message)
-        })
+        && one.conditions.iter().all(mean_the_same)
+}
+
+/// The conditions of a status whose transition is an event: readiness at each, prerendering when the proxies have come to know.
+pub(crate) fn news<'s>(before: Option<&IsrRouteStatus>, status: &'s IsrRouteStatus) -> Vec<&'s Condition> {
+    let is_new = |now: &&Condition| {
+        let was = before.and_then(|before| find(before, &now.type_)).map(|was| &was.status);
+        let is_told = match &*now.type_ {
+            condition::READY => true,
+            condition::PRERENDERED => now.status != UNKNOWN,
+            _ => false,
+        };
+        is_told && was != Some(&now.status)
+    };
+    status.conditions.iter().filter(is_new).collect()
 }
 
 /// A condition of a status.

@@ -17,6 +17,7 @@
 //! * [`ingress`] keeps a Service of the proxies in namespaces that ask for one.
 //! * [`lease`] says who of several replicas may write. All of them watch, so that a standby takes over at once, and one that has lost
 //!   the Lease is a standby again.
+//! * [`events`] tells what changed for the better or the worse to who looks at an object with kubectl.
 //! * [`owner`] says with what the written objects are deleted.
 //!
 //! What is to be done is decided by pure functions with tables of tests: `publish::plan`, `publish::leftovers`,
@@ -32,6 +33,7 @@ mod conditions;
 mod config;
 mod debounce;
 mod declared;
+mod events;
 mod failure;
 mod follow;
 mod ingress;

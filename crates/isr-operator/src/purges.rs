@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::acknowledge::{Answers, Asker, pods};
+use crate::events::Events;
 use crate::metrics::ReasonLabel;
 use crate::publish::PublishError;
 use crate::rollouts::{Backends, wanted};
@@ -73,6 +74,7 @@ struct Purging {
     /// The versions behind the Services whose rollouts make pages stale.
     backends: Backends,
     asker: Asker,
+    events: Events,
     /// The list as this process wrote it last.
     last: Option<PurgeLog>,
     /// Until when the proxies are given time.
@@ -88,6 +90,7 @@ struct Purging {
 impl Purging {
     fn new(context: Context, world: Arc<World>) -> Self {
         Self {
+            events: Events::new(&context),
             context,
             world,
             declared: None,
@@ -156,7 +159,7 @@ impl Purging {
             .filter(|judged| !is_patient || !judged.is_under_way() || judged.is_done(log.as_ref(), &answers))
             .filter_map(|judged| Some((judged, judged.change(log.as_ref(), &answers, &time)?)))
             .collect();
-        write::statuses(&self.context, changes, &mut self.written).await?;
+        write::statuses(&self.context, &mut self.events, changes, &mut self.written).await?;
         let mut due = Vec::new();
         for judged in &judged {
             match judged.gone_at() {

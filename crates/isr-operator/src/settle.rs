@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isr_api::{IsrRouteStatus, condition};
+use isr_api::IsrRouteStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::acknowledge::{Acknowledgement, Answers, Asker, Table, pods};
-use crate::conditions;
+use crate::conditions::{self, Pages};
 use crate::world::{Key, ProxySlices};
 use crate::{Context, Declared, DeclaredRoute};
 use write::{Change, Outcome, Writer};
@@ -31,6 +31,8 @@ const ASK_FIRST: Duration = Duration::from_millis(50);
 const ASK_MOST: Duration = Duration::from_secs(1);
 /// Between two questions while all agree: a proxy that loses its table without its pod changing is found out so late.
 const ASK_AT_REST: Duration = Duration::from_secs(30);
+/// Between two questions while all agree and some route waits for its pages, or fails to have them.
+const ASK_FOR_PAGES: Duration = Duration::from_secs(5);
 /// After a failed write, doubled with each further one.
 const WRITE_AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after failed writes: some statuses can never be written, because their objects do not parse.
@@ -145,13 +147,17 @@ impl Settling {
         };
         let answers = self.asker.ask(&pods(slices)).await;
         let now = Instant::now();
-        if answers.agree(declared.published()) {
+        let agree = answers.agree(declared.published());
+        if agree {
             self.patience = None;
+        }
+        if agree && !answers.have_unfinished() {
             self.pause = ASK_FIRST;
             self.ask_at = Some(now + ASK_AT_REST.mul_f64(0.9 + 0.2 * fastrand::f64()));
         } else {
             self.ask_at = Some(now + self.pause);
-            self.pause = self.pause.mul_f64(1.5).min(ASK_MOST);
+            let most = if agree { ASK_FOR_PAGES } else { ASK_MOST };
+            self.pause = self.pause.mul_f64(1.5).min(most);
         }
         self.is_unreported |= self.answers.as_ref() != Some(&answers);
         self.answers = Some(answers);
@@ -235,22 +241,31 @@ impl Settling {
             // Nobody is asked about a route that is in no table.
             Acknowledgement::NoReadyProxies
         };
-        let status =
-            conditions::status(object.metadata.generation, &route.report, &acknowledgement, before, time);
+        let (namespace, name) = &key;
+        let pages = object
+            .spec
+            .prerender
+            .is_some()
+            .then(|| Pages::of(&format!("{namespace}/{name}"), answers, table, route.since));
+        let status = conditions::status(
+            object.metadata.generation,
+            &route.report,
+            &acknowledgement,
+            pages.as_ref(),
+            before,
+            time,
+        );
         if before.is_some_and(|before| conditions::mean_the_same(before, &status)) {
             return None;
         }
-        let ready = |status: &IsrRouteStatus| {
-            conditions::find(status, condition::READY).map(|ready| ready.status.clone())
-        };
-        let is_transition = before.and_then(ready) != ready(&status);
+        let news = conditions::news(before, &status).into_iter().cloned().collect();
         Some(Change {
             key,
             uid: object.metadata.uid.clone(),
             version: object.metadata.resource_version.clone(),
             expected: written.map_or(&object.metadata.resource_version, |written| &written.made).clone(),
             status,
-            is_transition,
+            news,
         })
     }
 

@@ -102,6 +102,7 @@ fn config(proxy: &Proxy) -> Value {
         "rejected": rejected,
         "problems": active.problems,
         "purges": proxy.purges.describe(),
+        "prerendering": proxy.prerendering.unfinished(&active.digest),
     })
 }
 

@@ -14,10 +14,12 @@
 mod agenda;
 mod fetch;
 mod follow;
+mod names;
 mod orders;
 mod page;
 mod progress;
 mod sitemap;
+mod unfinished;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use isr_cache::{Reach, Realm};
 use isr_routes::Route;
+use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -50,7 +53,15 @@ pub(crate) struct Prerendering {
     reloaded: Notify,
     looks: Semaphore,
     sitemaps: Semaphore,
-    progress: Mutex<BTreeMap<Arc<str>, Progress>>,
+    known: Mutex<Known>,
+}
+
+/// How far which routes are.
+#[derive(Default)]
+struct Known {
+    /// The digest of the table that they are of.
+    table: String,
+    progress: BTreeMap<Arc<str>, Progress>,
 }
 
 impl Prerendering {
@@ -59,7 +70,7 @@ impl Prerendering {
             reloaded: Notify::new(),
             looks: Semaphore::new(LOOKS),
             sitemaps: Semaphore::new(SITEMAPS),
-            progress: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -70,26 +81,34 @@ impl Prerendering {
 
     /// How far a route is that names pages.
     pub(crate) fn progress(&self, route: &str) -> Option<Progress> {
-        self.lock().get(route).cloned()
+        self.lock().progress.get(route).cloned()
     }
 
     /// How far all of them are.
     pub(crate) fn each(&self, mut see: impl FnMut(&str, &Progress)) {
-        for (route, progress) in &*self.lock() {
+        for (route, progress) in &self.lock().progress {
             see(route, progress);
         }
     }
 
     /// Changes what is told of a route, if it is still told of.
     fn tell(&self, route: &str, change: impl FnOnce(&mut Progress)) {
-        if let Some(progress) = self.lock().get_mut(route) {
+        if let Some(progress) = self.lock().progress.get_mut(route) {
             change(progress);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Progress>> {
-        // For people: whatever it says is good enough.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The routes whose pages are not all there, for whoever asks what this proxy is at; nothing while the table of this digest
+    /// is too new for it to be known.
+    pub(crate) fn unfinished(&self, table: &str) -> Option<Value> {
+        let known = self.lock();
+        let routes = known.progress.iter().map(|(route, progress)| (&**route, progress));
+        (known.table == table).then(|| unfinished::describe(routes))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Every change is an assignment.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,18 +166,19 @@ fn renew(proxy: &Arc<Proxy>, followed: &mut HashMap<Arc<str>, Followed>) {
         .map(|route| (&*route.id, route))
         .collect();
     followed.retain(|id, known| routes.get(&**id).is_some_and(|route| ***route == *known.route));
-    proxy.prerendering.lock().retain(|id, _| followed.contains_key(id));
+    proxy.prerendering.lock().progress.retain(|id, _| followed.contains_key(id));
     for (id, route) in routes {
         if followed.contains_key(id) {
             continue;
         }
         let progress = Progress { waiting: 1, ..Progress::default() };
-        proxy.prerendering.lock().insert(Arc::clone(&route.id), progress);
+        proxy.prerendering.lock().progress.insert(Arc::clone(&route.id), progress);
         let orders = Arc::new(Orders::default());
         orders.add(Order::Everything);
         let task = tokio::spawn(follow::follow(Arc::clone(proxy), Arc::clone(route), Arc::clone(&orders)));
         followed.insert(Arc::clone(&route.id), Followed { route: Arc::clone(route), orders, task });
     }
+    proxy.prerendering.lock().table.clone_from(&active.digest);
 }
 
 /// Tells those whose pages an invalidation may reach.

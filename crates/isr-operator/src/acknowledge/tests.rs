@@ -8,7 +8,7 @@ fn pod(number: u8) -> Pod {
 
 fn answer(generation: u64) -> Answer {
     let digest = format!("table-{generation}");
-    Answer { generation, digest, rejected: Vec::new(), purges: Purged::default() }
+    Answer { generation, digest, rejected: Vec::new(), purges: Purged::default(), prerendering: None }
 }
 
 fn answers(answers: impl IntoIterator<Item = Result<Answer, String>>) -> Answers {

@@ -35,7 +35,7 @@ fn message(status: &IsrRouteStatus, name: &str) -> String {
 }
 
 fn made(report: &Report, acknowledgement: &Acknowledgement) -> IsrRouteStatus {
-    status(Some(3), report, acknowledgement, None, &time(100))
+    status(Some(3), report, acknowledgement, None, None, &time(100))
 }
 
 #[test]
@@ -103,9 +103,9 @@ fn what_is_wrong_is_said_first_and_counted() {
 #[test]
 fn the_time_of_a_transition_is_kept_until_the_next() {
     let good = report(true, Vec::new());
-    let first = status(Some(1), &good, &pending("p-2 lags"), None, &time(100));
-    let second = status(Some(2), &good, &pending("p-1 lags"), Some(&first), &time(200));
-    let third = status(Some(2), &good, &served(2), Some(&second), &time(300));
+    let first = status(Some(1), &good, &pending("p-2 lags"), None, None, &time(100));
+    let second = status(Some(2), &good, &pending("p-1 lags"), None, Some(&first), &time(200));
+    let third = status(Some(2), &good, &served(2), None, Some(&second), &time(300));
     let since =
         |status: &IsrRouteStatus, name| find(status, name).map(|known| known.last_transition_time.clone());
     assert_eq!(since(&second, condition::PROGRAMMED), Some(time(100)), "still False");
@@ -122,7 +122,7 @@ fn counting_proxies_alone_is_no_reason_to_write() {
     assert!(mean_the_same(&made(&good, &pending("p-3 lags")), &made(&good, &pending("p-4 lags"))));
     let rejected = |message: &str| Acknowledgement::Rejected { pod: "p".into(), message: message.into() };
     assert!(!mean_the_same(&made(&good, &rejected("one.")), &made(&good, &rejected("other."))));
-    assert!(!mean_the_same(&before, &status(Some(4), &good, &served(2), Some(&before), &time(100))));
+    assert!(!mean_the_same(&before, &status(Some(4), &good, &served(2), None, Some(&before), &time(100))));
     assert!(!mean_the_same(&before, &IsrRouteStatus::default()));
 }
 
@@ -157,8 +157,8 @@ proptest! {
     fn the_same_knowledge_is_never_written_twice(
         report in any_report(), acknowledgement in any_acknowledgement(), generation in 1_i64..3,
     ) {
-        let first = status(Some(generation), &report, &acknowledgement, None, &time(1));
-        let again = status(Some(generation), &report, &acknowledgement, Some(&first), &time(2));
+        let first = status(Some(generation), &report, &acknowledgement, None, None, &time(1));
+        let again = status(Some(generation), &report, &acknowledgement, None, Some(&first), &time(2));
         prop_assert!(mean_the_same(&first, &again));
         prop_assert_eq!(&first, &again, "not even a time moves");
     }

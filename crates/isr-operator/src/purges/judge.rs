@@ -140,6 +140,15 @@ impl Judged {
         (before != Some(&status)).then_some(status)
     }
 
+    /// What of a new status is an event: that the purge is done, waits for a proxy, or makes no sense.
+    pub(super) fn news<'s>(&self, status: &'s IsrPurgeStatus) -> Option<&'s Condition> {
+        let is_refused = says(status, condition::ACCEPTED) == Some(FALSE);
+        let told = if is_refused { condition::ACCEPTED } else { condition::COMPLETE };
+        let was = self.before.as_ref().and_then(|before| says(before, told));
+        let now = status.conditions.iter().find(|now| now.type_ == told)?;
+        (now.status != UNKNOWN && was != Some(&now.status)).then_some(now)
+    }
+
     /// When it is to be deleted; `None` before it is finished, and if it is to stay.
     pub(super) fn gone_at(&self) -> Option<Timestamp> {
         let before = self.before.as_ref()?;

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::judge::Judged;
 use crate::Context;
 use crate::config::FIELD_MANAGER;
+use crate::events::Events;
 use crate::failure::Class;
 use crate::publish::PublishError;
 use crate::world::{PURGES_KEY, PresentLog, World};
@@ -85,9 +86,10 @@ pub(super) async fn list(
     Ok(())
 }
 
-/// Writes statuses, each over the version of the object that it was made for.
+/// Writes statuses, each over the version of the object that it was made for, and tells what is new.
 pub(super) async fn statuses(
     context: &Context,
+    events: &mut Events,
     changes: Vec<(&Judged, IsrPurgeStatus)>,
     written: &mut HashMap<String, Written>,
 ) -> Result<(), PublishError> {
@@ -107,6 +109,10 @@ pub(super) async fn statuses(
         for ((judged, status), outcome) in batch.into_iter().zip(outcomes) {
             match outcome {
                 Ok(object) => {
+                    if let Some(condition) = judged.news(&status) {
+                        events.make_room(1);
+                        events.tell(isr_api::PURGE_KIND, &object.metadata, condition).await;
+                    }
                     let version = judged.stored.object.metadata.resource_version.clone();
                     let made = object.metadata.resource_version;
                     written.insert(judged.uid().to_owned(), Written { version, made, status });

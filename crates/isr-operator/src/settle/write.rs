@@ -1,16 +1,15 @@
 //! Writing statuses, and the events that go with them.
 
 use futures::StreamExt as _;
-use isr_api::{IsrRoute, IsrRouteStatus, condition};
-use k8s_openapi::api::core::v1::ObjectReference;
+use isr_api::{IsrRoute, IsrRouteStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client};
 use serde_json::json;
 
 use crate::Context;
-use crate::conditions::find;
 use crate::config::FIELD_MANAGER;
+use crate::events::Events;
 use crate::failure::{Class, describe};
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, ReasonLabel};
@@ -20,9 +19,6 @@ use crate::world::Key;
 const AT_ONCE: usize = 16;
 /// How many are written before it is looked whether there is news that matters more.
 const BATCH: usize = 256;
-/// Events that are remembered so that one which repeats is counted and not written again. Each takes some 3 KiB for minutes, and
-/// a start may tell of every route.
-const EVENTS_REMEMBERED: usize = 1_000;
 
 /// A status to be written.
 pub(super) struct Change {
@@ -34,8 +30,8 @@ pub(super) struct Change {
     /// The version of the object that the status is made for; of any other one nothing is said.
     pub(super) expected: Option<String>,
     pub(super) status: IsrRouteStatus,
-    /// Whether readiness changes, which is an event.
-    pub(super) is_transition: bool,
+    /// The conditions that changed in a way that is an event.
+    pub(super) news: Vec<Condition>,
 }
 
 /// What became of a change.
@@ -60,23 +56,16 @@ pub(super) struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: std::sync::Arc<Metrics>,
-    reporter: Reporter,
-    recorder: Recorder,
-    /// How many events the recorder remembers, at most.
-    told: usize,
+    events: Events,
 }
 
 impl Writer {
     pub(super) fn new(context: &Context) -> Self {
-        let reporter =
-            Reporter { controller: FIELD_MANAGER.into(), instance: Some(context.config.identity.clone()) };
         Self {
             client: context.client.clone(),
             leadership: context.leadership.clone(),
             metrics: context.metrics.clone(),
-            recorder: Recorder::new(context.client.clone(), reporter.clone()),
-            reporter,
-            told: 0,
+            events: Events::new(context),
         }
     }
 
@@ -90,7 +79,7 @@ impl Writer {
                 break;
             }
             let batch = changes.by_ref().take(BATCH).collect::<Vec<_>>();
-            self.make_room(batch.iter().filter(|change| change.is_transition).count());
+            self.events.make_room(batch.iter().map(|change| change.news.len()).sum());
             let this = &*self;
             let writing = futures::stream::iter(batch).map(|change| this.write_one(change));
             outcomes.extend(writing.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
@@ -103,20 +92,11 @@ impl Writer {
         outcomes
     }
 
-    /// Forgets the events told so far, if with so many more there would be too many.
-    fn make_room(&mut self, more: usize) {
-        if self.told + more > EVENTS_REMEMBERED {
-            self.recorder = Recorder::new(self.client.clone(), self.reporter.clone());
-            self.told = 0;
-        }
-        self.told += more;
-    }
-
     async fn write_one(&self, change: Change) -> Outcome {
         if !self.leadership.is_leader() {
             return Outcome::NotTried;
         }
-        let Change { key, uid, version, expected, status, is_transition, .. } = change;
+        let Change { key, uid, version, expected, status, news } = change;
         let (namespace, name) = &key;
         let routes: Api<IsrRoute> = Api::namespaced(self.client.clone(), namespace);
         let patch = json!({
@@ -129,8 +109,8 @@ impl Writer {
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         match routes.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
             Ok(object) => {
-                if is_transition {
-                    self.tell(&key, uid, &status).await;
+                for condition in &news {
+                    self.events.tell(isr_api::KIND, &object.metadata, condition).await;
                 }
                 Outcome::Written { key, version, made: object.metadata.resource_version, status }
             }
@@ -141,31 +121,6 @@ impl Writer {
                     matches!(Class::of(&error), Class::Throttled | Class::Server | Class::Unreachable);
                 Outcome::Failed { key, error: describe(&error), is_passing }
             }
-        }
-    }
-
-    /// Tells that a route became ready, or is so no longer. Events are for people and may get lost.
-    async fn tell(&self, key: &Key, uid: Option<String>, status: &IsrRouteStatus) {
-        let Some(ready) = find(status, condition::READY) else { return };
-        let type_ = if ready.status == "True" { EventType::Normal } else { EventType::Warning };
-        let event = Event {
-            type_,
-            reason: ready.reason.clone(),
-            // The API's limit is 1 KiB.
-            note: Some(ready.message.chars().take(900).collect()),
-            action: "Report".to_owned(),
-            secondary: None,
-        };
-        let about = ObjectReference {
-            api_version: Some(isr_api::API_VERSION.to_owned()),
-            kind: Some(isr_api::KIND.to_owned()),
-            namespace: Some(key.0.clone()),
-            name: Some(key.1.clone()),
-            uid,
-            ..ObjectReference::default()
-        };
-        if let Err(error) = self.recorder.publish(&event, &about).await {
-            tracing::debug!(namespace = key.0, name = key.1, error = describe(&error), "an event got lost");
         }
     }
 }

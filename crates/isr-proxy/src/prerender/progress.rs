@@ -11,17 +11,19 @@ use serde_json::{Value, json};
 pub(crate) struct Progress {
     /// Pages that are named, by path or by a sitemap.
     pub(crate) pages: usize,
-    /// What is still to be looked at, sitemaps included.
+    /// What is still to be looked at and has not failed, sitemaps included.
     pub(crate) waiting: usize,
-    /// What has failed and will be looked at again, sitemaps included.
+    /// What failed when it was last looked at, sitemaps included. It is looked at again.
     pub(crate) failing: usize,
+    /// The first of it by its name, and why it failed.
+    pub(crate) failing_such_as: Option<(Box<str>, Arc<str>)>,
     /// What the application says is not found (404 or 410), and the names of the first of them.
     pub(crate) absent: usize,
     pub(crate) absent_such_as: Vec<Box<str>>,
     /// Until when nothing more is asked for.
     pub(crate) wait_until: Option<Timestamp>,
     /// What failed last, and why.
-    pub(crate) failure: Option<(Arc<str>, Arc<str>)>,
+    pub(crate) failure: Option<(Box<str>, Arc<str>)>,
     /// What the sitemap of each host brought when it was read last.
     pub(crate) sitemaps: BTreeMap<Arc<str>, Mapped>,
 }

@@ -35,6 +35,7 @@ fn answers(said: &[Saying<'_>]) -> Answers {
             digest: String::new(),
             rejected: Vec::new(),
             purges: Purged { log: log.into(), position, problem: problem.map(ToOwned::to_owned) },
+            prerendering: None,
         });
         (pod, answer)
     });
@@ -97,6 +98,10 @@ fn it_is_complete_when_every_ready_proxy_says_so() {
         assert_eq!(status.observed_generation, Some(1));
         let again = judge(&purge, Some(&status), Some(&log), &RouteTable::default());
         assert_eq!(again.change(Some(&log), &answers, &time(200)), None, "nothing new is not written");
+        let news = judged.news(&status).map(|told| told.status.clone() + " " + &told.type_);
+        let is_told = !expected.starts_with("Unknown");
+        assert_eq!(news.is_some(), is_told, "{expected}: {news:?}");
+        assert_eq!(again.news(&status), None, "and not told");
     }
 }
 
@@ -140,6 +145,11 @@ fn what_makes_no_sense_is_said_and_issued_when_it_does() {
             "False NotAccepted: Nothing was done, because the purge is not accepted."
         );
         assert_eq!((status.replicas, status.done_replicas), (None, None));
+        assert_eq!(
+            judged.news(&status).map(|told| &*told.type_),
+            Some("Accepted"),
+            "why is worth more than what of it"
+        );
     }
 }
 
