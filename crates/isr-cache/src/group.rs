@@ -1,6 +1,6 @@
 //! What stored responses that belong together share: the page, its data companions, its query variants.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Epoch, Mode, Timestamp, Watermark};
@@ -13,18 +13,24 @@ pub(crate) const TAGS_OF_GROUP: usize = 4 * crate::tags::TAGS_OF_RESPONSE;
 ///
 /// Every stored response and every render under way holds it by reference count, so that a hit reads four numbers and
 /// an invalidation of the whole group writes one.
+///
+/// Most groups are one page, so that a cache has as many of them as pages: 64 bytes each, beside the name itself.
 #[derive(Debug)]
 pub struct Group {
+    /// 16 bytes, and the text.
     name: Box<str>,
+    /// Epochs, of 8 bytes each.
     hard: AtomicU64,
     soft: AtomicU64,
     /// Where its page is further than data that was rendered before.
     led: AtomicU64,
-    /// The version of [`Invalidations`](crate::Invalidations) whose marks are in the two above.
-    checked: AtomicU64,
-    /// When something more may be in effect, in milliseconds since the Unix epoch.
-    until: AtomicU64,
-    /// Nothing until there are some: most pages have none.
+    /// The version of [`Invalidations`](crate::Invalidations) whose marks are in the two above: 4 bytes, because that is four
+    /// billion invalidations of one process. After so many, each look checks again.
+    checked: AtomicU32,
+    /// When something more may be in effect, in whole seconds since the Unix epoch: 4 bytes, which last until 2106. In the second in
+    /// which it comes into effect, each look checks again.
+    until: AtomicU32,
+    /// 16 bytes: a lock, and nothing until there are some, because most pages have none.
     tags: Mutex<Option<Box<Tags>>>,
 }
 
@@ -42,8 +48,8 @@ impl Group {
             hard: AtomicU64::default(),
             soft: AtomicU64::default(),
             led: AtomicU64::default(),
-            checked: AtomicU64::default(),
-            until: AtomicU64::new(u64::MAX),
+            checked: AtomicU32::default(),
+            until: AtomicU32::new(u32::MAX),
             tags: Mutex::default(),
         }
     }
@@ -125,7 +131,8 @@ impl Group {
     /// Whether all invalidations up to this version that are in effect at this time are in the marks.
     #[inline]
     pub(crate) fn is_checked(&self, version: u64, now: Timestamp) -> bool {
-        self.checked.load(Ordering::Acquire) >= version && now.0 < self.until.load(Ordering::Acquire)
+        u64::from(self.checked.load(Ordering::Acquire)) >= version
+            && now.as_secs() < u64::from(self.until.load(Ordering::Acquire))
     }
 
     /// Calls `judge` with the tags, of which `None` means any, and takes over what it finds as of this version, and until when
@@ -140,8 +147,9 @@ impl Group {
         let known = tags.as_deref().map_or(Some(&[][..]), |tags| (!tags.are_too_many).then_some(&*tags.all));
         let (watermark, until) = judge(known);
         self.cover(watermark);
-        self.until.store(until.0, Ordering::Release);
-        self.checked.fetch_max(version, Ordering::AcqRel);
+        let or_most = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        self.until.store(or_most(until.as_secs()), Ordering::Release);
+        self.checked.fetch_max(or_most(version), Ordering::AcqRel);
     }
 
     fn tags(&self) -> MutexGuard<'_, Option<Box<Tags>>> {

@@ -139,6 +139,9 @@ pub(crate) fn compact_body(read: BytesMut) -> Bytes {
     if read.capacity() > read.len() + read.len() / 8 { Bytes::copy_from_slice(&read) } else { read.freeze() }
 }
 
+/// Six bits as a character.
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// A strong entity tag (RFC 9110 §8.8.3): the same content in the same coding gets the same tag from every replica, so
 /// that a visitor who moves between them, or comes after a render that changed nothing, gets a 304.
 pub(crate) fn entity_tag(media_type: &[u8], body: &[u8], coding: Coding) -> Option<HeaderValue> {
@@ -147,12 +150,12 @@ pub(crate) fn entity_tag(media_type: &[u8], body: &[u8], coding: Coding) -> Opti
     digest.update([0]);
     digest.update(body);
     let digest = digest.finalize();
-    // 96 bits: two versions of one page never meet by chance.
-    let mut tag = String::with_capacity(40);
+    // 96 bits: two versions of one page never meet by chance. In base64url (RFC 4648 §5), because each page keeps it.
+    let mut tag = String::with_capacity(32);
     tag.push('"');
-    for byte in &digest[..12] {
-        tag.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        tag.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    for three in digest[..12].chunks(3) {
+        let bits = three.iter().fold(0, |bits, byte| (bits << 8) | usize::from(*byte));
+        tag.extend([18, 12, 6, 0].map(|shift| char::from(BASE64URL[(bits >> shift) & 63])));
     }
     if coding != Coding::Identity {
         tag.push('-');

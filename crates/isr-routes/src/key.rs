@@ -224,21 +224,35 @@ pub fn describe_key(key: &[u8]) -> String {
 
 fn fields(mut key: &[u8]) -> Option<Vec<Cow<'_, str>>> {
     let mut fields = Vec::new();
-    while let Some((length, rest)) = key.split_first_chunk::<4>() {
-        let (field, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    while let Some((&length, rest)) = key.split_first() {
+        let (length, rest) = match (length, rest.split_first_chunk::<4>()) {
+            (LONG, long) => long.map(|(length, rest)| (u32::from_be_bytes(*length), rest))?,
+            (short, _) => (u32::from(short), rest),
+        };
+        let (field, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         fields.push(String::from_utf8_lossy(field));
         key = rest;
     }
     key.is_empty().then_some(fields)
 }
 
-/// Appends what `write` appends, with its length (four bytes, big-endian) before it.
+/// In the place of a length: it is in the next four bytes. Nearly every field is shorter than this, and every stored page has
+/// three of them in memory.
+const LONG: u8 = u8::MAX;
+
+/// Appends what `write` appends, with its length before it: one byte, or [`LONG`] and four bytes (big-endian).
 fn write_field(key: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = key.len();
-    key.extend_from_slice(&[0; 4]);
+    key.push(LONG);
+    let field = key.len();
     write(key);
-    let length = u32::try_from(key.len() - start - 4).unwrap_or(u32::MAX);
-    key[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    let length = key.len() - field;
+    if let Some(short) = u8::try_from(length).ok().filter(|short| *short != LONG) {
+        key[start] = short;
+    } else {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        key.splice(field..field, length.to_be_bytes());
+    }
 }
 
 #[cfg(test)]

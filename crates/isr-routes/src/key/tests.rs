@@ -259,6 +259,16 @@ fn keys_are_described() {
     }
 }
 
+#[test]
+fn a_field_is_told_whole_however_long_it_is() {
+    let route = Route { query: QueryRule::All, ..route_with("/[[...path]]") };
+    for length in [0, 1, 253, 254, 255, 256, 257, 2000] {
+        let uri = format!("/{}?{}", "a".repeat(length), "b".repeat(length + 1));
+        let key = key(&route, &uri, &HeaderMap::new());
+        assert_eq!(describe_key(&key), format!("{HOST}{uri}"));
+    }
+}
+
 type Request = (String, Vec<(&'static str, String)>);
 
 /// Requests that differ in small ways.
