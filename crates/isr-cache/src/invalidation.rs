@@ -2,14 +2,16 @@
 //!
 //! An invalidation writes one mark, however many pages it covers, and touches none of them. A page that is asked for looks
 //! once after each invalidation whether it is covered ([`Invalidations::watermark`]): a handful of lookups, by its
-//! namespace, its route, its host, the beginnings of its path, and its tags. Between two invalidations a hit reads one
-//! number more for all of this.
+//! namespace, its route, its host, the beginnings of its path, and its tags; three where nobody has invalidated anything of
+//! its route, its namespace, or all. Between two invalidations a hit reads one number more for all of this.
 
-use std::collections::HashMap;
+mod marks;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Epoch, Gradual, Group, Mode, Timestamp, Watermark};
+use marks::Marks;
 
 /// Segments of a path that prefixes can tell apart; what is deeper is looked up by these. Sites are seldom deeper than
 /// eight, and a path made of thousands must not cost thousands of lookups.
@@ -62,7 +64,7 @@ pub struct Selector {
 pub struct Invalidations {
     /// How many there have been. Groups note which they know.
     version: AtomicU64,
-    marks: RwLock<HashMap<Box<[u8]>, Watermark>>,
+    marks: RwLock<Marks>,
     /// Those that take effect over a time. There are as many as there are deploys under way.
     gradual: RwLock<Vec<Gradual>>,
 }
@@ -121,15 +123,11 @@ impl Invalidations {
     /// was rendered before the last of these is invalidated once more than was asked for, and nothing less.
     pub fn note(&self, selector: &[u8], mode: Mode, epoch: Epoch) {
         let mut marks = self.write();
-        if marks.len() >= MARKS_MOST && !marks.contains_key(selector) {
-            make_room(&mut marks);
-        }
-        let watermark = marks.entry(selector.into()).or_default();
         let mark = match mode {
-            Mode::Soft => &mut watermark.soft,
-            Mode::Hard => &mut watermark.hard,
+            Mode::Soft => Watermark { soft: epoch, ..Watermark::default() },
+            Mode::Hard => Watermark { hard: epoch, ..Watermark::default() },
         };
-        *mark = epoch.max(*mark);
+        marks.note(selector, mark);
         // Within the lock: who sees the new version finds the new mark.
         self.version.fetch_add(1, Ordering::AcqRel);
     }
@@ -191,18 +189,15 @@ impl Invalidations {
     ) -> Watermark {
         let marks = self.read();
         let mut found = Watermark::default();
-        if marks.is_empty() {
-            return found;
-        }
         let namespace = route.split('/').next().unwrap_or_default();
         let (host, path) = (group.host(), group.path());
         let mut bytes = Vec::with_capacity(256);
         for (kind, name) in [(b'i', ""), (b'n', namespace), (b'r', route)] {
             bytes.clear();
             realm(&mut bytes, kind, name);
-            let start = bytes.len();
+            let Some(marks) = marks.of(&bytes) else { continue };
             let mut look = |write: &mut dyn FnMut(&mut Vec<u8>)| {
-                bytes.truncate(start);
+                bytes.clear();
                 write(&mut bytes);
                 if let Some(watermark) = marks.get(&*bytes) {
                     found = found.later(*watermark);
@@ -225,9 +220,7 @@ impl Invalidations {
                 look(&mut |bytes| part(bytes, b't', tag));
             }
             if tags.is_none() {
-                bytes.truncate(start);
-                bytes.push(b't');
-                let any = marks.iter().filter(|(selector, _)| selector.starts_with(&bytes));
+                let any = marks.iter().filter(|(pages, _)| pages.starts_with(b"t"));
                 found = any.fold(found, |found, (_, watermark)| found.later(*watermark));
             }
         }
@@ -246,62 +239,17 @@ impl Invalidations {
 
     /// All marks, each with its selector as bytes.
     pub fn marks(&self) -> Vec<(Box<[u8]>, Watermark)> {
-        self.read().iter().map(|(selector, watermark)| (selector.clone(), *watermark)).collect()
+        self.read().iter().collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Box<[u8]>, Watermark>> {
-        // Every change is one assignment: the table is whole whoever panicked.
+    fn read(&self) -> RwLockReadGuard<'_, Marks> {
+        // Each mark is one assignment: there is none that should not be, whoever panicked.
         self.marks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Box<[u8]>, Watermark>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Marks> {
         self.marks.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-type Marks = HashMap<Box<[u8]>, Watermark>;
-
-/// Frees at least an eighth of the room: of everybody who has half of their even share or more, the older half of the marks
-/// becomes one. These have half of all marks or more between them. Where shares would be small, all have one realm.
-fn make_room(marks: &mut Marks) {
-    let mut counts = HashMap::<Box<[u8]>, usize>::new();
-    for selector in marks.keys() {
-        *counts.entry(realm_of(selector).into()).or_default() += 1;
-    }
-    if counts.len() > MARKS_MOST / 8 {
-        let installation =
-            realm_of(&Selector { realm: Realm::Installation, pages: Pages::All }.to_bytes()).into();
-        fold_older_half(marks, &[], installation);
-        return;
-    }
-    let share = MARKS_MOST / counts.len().max(1) / 2;
-    for (realm, _) in counts.into_iter().filter(|(_, count)| *count >= share) {
-        fold_older_half(marks, &realm.clone(), realm);
-    }
-}
-
-/// Makes of the older half of the marks that begin with `prefix` one of all pages of `realm`.
-fn fold_older_half(marks: &mut Marks, prefix: &[u8], realm: Box<[u8]>) {
-    let newest = |watermark: &Watermark| watermark.hard.max(watermark.soft);
-    let mut theirs: Vec<(Epoch, Box<[u8]>)> = marks
-        .iter()
-        .filter(|(selector, _)| selector.starts_with(prefix))
-        .map(|(selector, watermark)| (newest(watermark), selector.clone()))
-        .collect();
-    theirs.sort_unstable();
-    theirs.truncate(theirs.len().div_ceil(2));
-    let gone = theirs.iter().filter_map(|(_, selector)| marks.remove(selector));
-    let covered = gone.fold(Watermark::default(), Watermark::later);
-    let mut all = realm.into_vec();
-    all.push(b'a');
-    let mark = marks.entry(all.into()).or_default();
-    *mark = mark.later(covered);
-}
-
-/// The beginning of a selector that says whose pages it covers.
-fn realm_of(selector: &[u8]) -> &[u8] {
-    let end = selector.iter().position(|&byte| byte == 0).map_or(selector.len(), |end| end + 1);
-    &selector[..end]
 }
 
 /// Where the prefixes of a path end: before each of its first slashes, and at its end.

@@ -52,6 +52,17 @@ fn each_selector_covers_what_it_says() {
 }
 
 #[test]
+fn of_more_invalidations_than_a_group_counts_none_is_missed() {
+    let invalidations =
+        Invalidations { version: AtomicU64::new(u64::from(u32::MAX) - 2), ..Invalidations::default() };
+    let group = group("a/x");
+    for epoch in 1..6 {
+        hard(&invalidations, Realm::Installation, Pages::All, epoch);
+        assert_eq!(hard_mark(&invalidations, &group), epoch);
+    }
+}
+
+#[test]
 fn the_realm_of_a_selector_can_be_read() {
     for realm in [Realm::Installation, Realm::Namespace("shop".into()), Realm::Route("shop/blog".into())] {
         for pages in [Pages::All, Pages::Host("a".into()), Pages::Tag("t".into())] {
