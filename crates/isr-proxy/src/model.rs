@@ -11,7 +11,7 @@
 
 mod link;
 mod site;
-mod store;
+pub(crate) mod store;
 mod world;
 
 use world::{Trouble, World};

@@ -14,7 +14,7 @@ const STEP: usize = 7;
 
 /// Everything that the store holds. `Default` is one that has lost everything.
 #[derive(Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     data_set: Option<u64>,
     /// When another data set was found to be lost.
     lost: Option<Instant>,
@@ -56,14 +56,14 @@ impl Store {
         Epoch::at(self.position)
     }
 
-    pub(super) fn next_epoch(&mut self, time: u64) -> Result<Epoch, TierError> {
+    pub(crate) fn next_epoch(&mut self, time: u64) -> Result<Epoch, TierError> {
         if self.data_set.is_none() {
             return lost();
         }
         Ok(self.next(time))
     }
 
-    pub(super) fn join(&mut self, own: Epoch, new: u64, knew: Option<u64>, now: Instant) -> (Epoch, u64) {
+    pub(crate) fn join(&mut self, own: Epoch, new: u64, knew: Option<u64>, now: Instant) -> (Epoch, u64) {
         let data_set = *self.data_set.get_or_insert(new);
         if knew.is_some_and(|knew| knew != data_set) {
             self.lost.get_or_insert(now);
@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Appends to the log, of which `kept` entries are kept.
-    pub(super) fn append(
+    pub(crate) fn append(
         &mut self,
         invalidation: Invalidation,
         time: u64,
@@ -91,7 +91,7 @@ impl Store {
         Ok(position)
     }
 
-    pub(super) fn mark(&mut self, invalidation: &Invalidation) {
+    pub(crate) fn mark(&mut self, invalidation: &Invalidation) {
         let Invalidation { reach: Reach::Group(name), mode, epoch } = invalidation else { return };
         let members = self.groups.entry(Arc::clone(name)).or_default();
         match mode {
@@ -103,7 +103,7 @@ impl Store {
         }
     }
 
-    pub(super) fn news(&self, data_set: u64, after: Epoch) -> Result<News, TierError> {
+    pub(crate) fn news(&self, data_set: u64, after: Epoch) -> Result<News, TierError> {
         if self.data_set != Some(data_set) {
             return lost();
         }
@@ -113,15 +113,15 @@ impl Store {
         Ok(News { is_part: later.len() > STEP, entries: later.into_iter().take(STEP).collect(), gap })
     }
 
-    pub(super) fn report(&mut self, name: &str, position: Epoch, now: Instant) {
+    pub(crate) fn report(&mut self, name: &str, position: Epoch, now: Instant) {
         self.replicas.insert(name.to_owned(), (position, now));
     }
 
-    pub(super) fn leave(&mut self, name: &str) {
+    pub(crate) fn leave(&mut self, name: &str) {
         self.replicas.remove(name);
     }
 
-    pub(super) fn replicas(&mut self, now: Instant) -> Roll {
+    pub(crate) fn replicas(&mut self, now: Instant) -> Roll {
         self.replicas.retain(|_, (_, seen)| now - *seen <= REPLICA_GONE_AFTER);
         let replica = |(name, (position, _)): (&String, &(Epoch, Instant))| Replica {
             name: name.clone(),
@@ -131,7 +131,7 @@ impl Store {
         Roll { replicas, may_lack: self.lost.is_some_and(|lost| now - lost <= REPLICA_GONE_AFTER) }
     }
 
-    pub(super) fn put(&mut self, key: &[u8], response: &Arc<StoredResponse>) {
+    pub(crate) fn put(&mut self, key: &[u8], response: &Arc<StoredResponse>) {
         let members = self.groups.entry(response.group.name().into()).or_default();
         let began = response.render.began;
         let is_newer = |record: &Record| record.response.render.began > began;
@@ -141,19 +141,19 @@ impl Store {
         }
     }
 
-    pub(super) fn remove(&mut self, key: &[u8], group: &str) {
+    pub(crate) fn remove(&mut self, key: &[u8], group: &str) {
         if let Some(members) = self.groups.get_mut(group) {
             members.records.remove(key);
         }
     }
 
-    pub(super) fn fetch(&self, key: &[u8], group: &Arc<Group>) -> Option<Arc<StoredResponse>> {
+    pub(crate) fn fetch(&self, key: &[u8], group: &Arc<Group>) -> Option<Arc<StoredResponse>> {
         let members = self.groups.get(group.name())?;
         group.cover(members.marks);
         members.records.get(key).map(|record| record.as_member_of(group))
     }
 
-    pub(super) fn claim(
+    pub(crate) fn claim(
         &mut self,
         key: &[u8],
         group: &Arc<Group>,
@@ -170,12 +170,12 @@ impl Store {
         Claim { is_ours, found }
     }
 
-    pub(super) fn renew(&mut self, key: &[u8], fence: Epoch, now: Instant) -> bool {
+    pub(crate) fn renew(&mut self, key: &[u8], fence: Epoch, now: Instant) -> bool {
         let lock = self.locks.get_mut(key).filter(|(holder, until)| *holder == fence && *until > now);
         lock.map(|(_, until)| *until = now + LOCK_FOR).is_some()
     }
 
-    pub(super) fn release(&mut self, key: &[u8], fence: Epoch) {
+    pub(crate) fn release(&mut self, key: &[u8], fence: Epoch) {
         if self.locks.get(key).is_some_and(|(holder, _)| *holder == fence) {
             self.locks.remove(key);
         }
