@@ -334,6 +334,19 @@ impl Proxy {
         kibibytes * 1024
     }
 
+    /// Processor time that its threads have had whose names begin like this, in steps of 10 ms.
+    pub fn processor_time(&self, names: &str) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
+        let steps = threads.flatten().filter_map(|thread| {
+            let state = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+            // The number, the name in brackets, and then the state as the third field of proc_pid_stat(5).
+            let (name, fields) = state.split_once('(')?.1.rsplit_once(") ")?;
+            let steps = |field: usize| fields.split(' ').nth(field - 3)?.parse::<u64>().ok();
+            name.starts_with(names).then_some(steps(14)? + steps(15)?)
+        });
+        Duration::from_millis(steps.sum::<u64>() * 10)
+    }
+
     /// Asks it to end in good order (SIGTERM).
     pub fn terminate(&self) {
         self.signal("TERM");
