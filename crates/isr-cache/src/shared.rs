@@ -93,6 +93,10 @@ pub struct SharedUsage {
 ///
 /// What one replica writes ([`Tier::put`], [`Tier::remove`], [`release`](Self::release), [`append`](Self::append)) happens
 /// in the order in which it was asked for. Storing a page and invalidating its group are one step each.
+///
+/// A replica uses the data set that it has [joined](Self::join), and no other: until it has joined the one that is there, it finds
+/// no page, what it writes reaches nobody, and whoever waits for an answer gets an error. So an order of epochs never meets
+/// what belongs to another one.
 pub trait SharedStore: Tier {
     /// Whether it did not answer a moment ago, so that nobody asks it.
     fn is_resting(&self) -> bool;

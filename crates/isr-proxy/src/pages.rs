@@ -197,8 +197,8 @@ impl Pages {
 
     fn share(&self, key: &[u8], response: &Arc<StoredResponse>) {
         if let Some(replicas) = &self.replicas
-            // The server may have forgotten the mark. A new replica would take the page for good.
-            && response.render.began >= response.group.watermark().hard
+            // The server may have forgotten the mark, or have lost all that was told. A new replica would take the page for good.
+            && response.render.began >= response.group.watermark().hard.max(replicas.joined())
         {
             replicas.shared.put(key, response);
         }

@@ -155,9 +155,13 @@ impl Tier for Shared {
     }
 
     fn put(&self, key: &[u8], response: &Arc<StoredResponse>) {
+        if self.server.data_set() == 0 {
+            return;
+        }
         let weight = u32::try_from(response.weight()).unwrap_or(u32::MAX);
         let is_queued = Arc::clone(&self.room).try_acquire_many_owned(weight).ok().and_then(|room| {
-            let change = Change::Put { key: key.into(), response: Arc::clone(response), _room: room };
+            let place = self.server.group_key(response.group.name());
+            let change = Change::Put { place, key: key.into(), response: Arc::clone(response), _room: room };
             self.queue.try_send(change).ok()
         });
         if is_queued.is_none() {

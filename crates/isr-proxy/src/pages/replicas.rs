@@ -46,6 +46,9 @@ pub(crate) struct Replicas {
     name: String,
     /// How far the log was followed here.
     position: AtomicU64,
+    /// The epoch after which it joined the present data set, if it had known another one. What is from before has no place in the
+    /// order of the present one.
+    joined: AtomicU64,
     /// Up to when it is sure that nothing was missed.
     sure_until: AtomicU64,
     /// Whether the log has been read to its end once.
@@ -84,6 +87,7 @@ impl Replicas {
             shared,
             name,
             position: AtomicU64::default(),
+            joined: AtomicU64::default(),
             sure_until: AtomicU64::new(now.0.saturating_sub(1)),
             has_joined: AtomicBool::default(),
             known: Arc::default(),
@@ -94,6 +98,11 @@ impl Replicas {
     /// Up to when nothing was missed.
     pub(super) fn sure_until(&self) -> Timestamp {
         Timestamp(self.sure_until.load(Ordering::Acquire))
+    }
+
+    /// The earliest epoch that the store can place.
+    pub(super) fn joined(&self) -> Epoch {
+        Epoch(self.joined.load(Ordering::Acquire))
     }
 
     /// Whether the log has been read to its end once.
@@ -231,6 +240,10 @@ impl Pages {
         let (epoch, data_set) =
             shared.join(self.epochs.current(), new, known.map(|known| known.data_set)).await?;
         self.epochs.raise(epoch);
+        if known.is_some_and(|known| known.data_set != data_set) {
+            // It may be the very epoch of something that is held here.
+            replicas.joined.fetch_max(epoch.next().0, Ordering::AcqRel);
+        }
         let mut position = match *known {
             Some(known) if known.data_set == data_set => known.position,
             Some(_) if !was_sure => {
@@ -256,8 +269,13 @@ impl Pages {
                 position = position.max(oldest);
                 written.push(self.doubt_all(oldest));
             }
-            for entry in news.entries {
+            for mut entry in news.entries {
                 position = position.max(entry.position);
+                // Who joined before did not know how late it was here: what they have told by then may be about what is held
+                // here, whatever its number says.
+                if entry.position <= replicas.joined() {
+                    entry.invalidation.epoch = entry.invalidation.epoch.max(replicas.joined());
+                }
                 let skips_disk = was_empty && entry.position <= epoch;
                 written.extend(self.take_note(entry.invalidation, skips_disk));
             }

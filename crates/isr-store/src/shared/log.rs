@@ -39,6 +39,7 @@ impl Shared {
         invocation.arg(own.position_after()).arg(new).arg(knew.unwrap_or_default());
         let (position, data_set): (u64, u64) =
             server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
+        server.joined(data_set);
         Ok((Epoch::at(position), data_set))
     }
 
@@ -46,6 +47,7 @@ impl Shared {
         let server = &self.server;
         let mut invocation = server.scripts.next.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
+        invocation.arg(server.data_set());
         Ok(Epoch::at(server.ask(within, invocation.invoke_async(&mut server.reads.clone())).await?))
     }
 
@@ -54,7 +56,7 @@ impl Shared {
         let mut invocation = server.scripts.purge.prepare_invoke();
         invocation.key(server.log_key("epoch")).key(server.log_key("data-set"));
         invocation.key(server.log_key(&format!("purges:{list}")));
-        invocation.arg(number).arg(PURGES_KEPT).arg(millis(TIME_TO_LIVE));
+        invocation.arg(server.data_set()).arg(number).arg(PURGES_KEPT).arg(millis(TIME_TO_LIVE));
         Ok(Epoch::at(server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?))
     }
 
@@ -109,7 +111,8 @@ impl Shared {
     pub(super) async fn report(&self, replica: &str, position: Epoch) -> Result<(), TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.report.prepare_invoke();
-        invocation.key(server.log_key("positions")).key(server.log_key("seen"));
+        invocation.key(server.log_key("positions")).key(server.log_key("data-set"));
+        invocation.key(server.log_key("seen")).arg(server.data_set());
         invocation.arg(replica).arg(position.position());
         server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;
         Ok(())
@@ -127,8 +130,8 @@ impl Shared {
     pub(super) async fn replicas(&self) -> Result<Roll, TierError> {
         let server = &self.server;
         let mut invocation = server.scripts.roll.prepare_invoke();
-        invocation.key(server.log_key("positions")).key(server.log_key("seen"));
-        invocation.key(server.log_key("lost"));
+        invocation.key(server.log_key("positions")).key(server.log_key("data-set"));
+        invocation.key(server.log_key("seen")).key(server.log_key("lost")).arg(server.data_set());
         invocation.arg(REPLICA_GONE_AFTER.as_secs());
         let (may_lack, listed): (bool, Vec<(String, u64)>) =
             server.ask(WITHIN, invocation.invoke_async(&mut server.reads.clone())).await?;

@@ -45,48 +45,51 @@ redis.call('SET', KEYS[1], string.format('%.0f', position))
     };
 }
 
-/// Answers that the data set has been lost, if it has: then all replicas join again first.
+/// Answers that the data set is not the one that the replica has joined, if so: then it joins again first.
+///
+/// KEYS[2]: the number of the data set. ARGV[1]: the one that it should be.
 macro_rules! unless_lost {
     () => {
         r"
-if redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('LOST the data set is another one') end
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LOST the data set is another one') end
 "
     };
 }
 
 /// Takes the next position.
 ///
-/// KEYS: the epoch, the number of the data set.
+/// KEYS: the epoch, the number of the data set. ARGV: the data set.
 const NEXT: &str = concat!(unless_lost!(), next!(), "return position");
 
 /// Gives the position that a published purge was given once, by whichever replica asked first, which is the next one.
 ///
-/// KEYS: the epoch, the number of the data set, positions by number. ARGV: its number, numbers to keep, time to live in ms.
+/// KEYS: the epoch, the number of the data set, positions by number. ARGV: the data set, the purge's number, numbers to keep, time to
+/// live in ms.
 const PURGE: &str = concat!(
     unless_lost!(),
     r"
-local known = redis.call('HGET', KEYS[3], ARGV[1])
+local known = redis.call('HGET', KEYS[3], ARGV[2])
 if known then return tonumber(known) end
 ",
     next!(),
     r"
-redis.call('HSET', KEYS[3], ARGV[1], string.format('%.0f', position))
-redis.call('HDEL', KEYS[3], string.format('%.0f', ARGV[1] - ARGV[2]))
-redis.call('PEXPIRE', KEYS[3], ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[2], string.format('%.0f', position))
+redis.call('HDEL', KEYS[3], string.format('%.0f', ARGV[2] - ARGV[3]))
+redis.call('PEXPIRE', KEYS[3], ARGV[4])
 return position
 "
 );
 
 /// Takes the next position and appends an invalidation there.
 ///
-/// KEYS: the epoch, the number of the data set, the log. ARGV: kind, mode, reach, epoch of the mark, entries to keep, digest
-/// of what the entry says.
+/// KEYS: the epoch, the number of the data set, the log. ARGV: the data set, kind, mode, reach, epoch of the mark, entries to keep,
+/// digest of what the entry says.
 const APPEND: &str = concat!(
     unless_lost!(),
     next!(),
     r"
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], string.format('%.0f-1', position),
-  'kind', ARGV[1], 'mode', ARGV[2], 'reach', ARGV[3], 'mark', ARGV[4], 'sum', ARGV[6])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], string.format('%.0f-1', position),
+  'kind', ARGV[2], 'mode', ARGV[3], 'reach', ARGV[4], 'mark', ARGV[5], 'sum', ARGV[7])
 return position
 "
 );
@@ -109,30 +112,36 @@ return { redis.call('GET', KEYS[1]) or '0', redis.call('GET', KEYS[2]) }
 
 /// Notes how far in the log a replica is, and that it is there.
 ///
-/// KEYS: positions, when replicas were seen. ARGV: its name, its position.
-const REPORT: &str = r"
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
-";
+/// KEYS: positions, the number of the data set, when replicas were seen. ARGV: the data set, its name, its position.
+const REPORT: &str = concat!(
+    unless_lost!(),
+    r"
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return redis.call('ZADD', KEYS[3], redis.call('TIME')[1], ARGV[2])
+"
+);
 
 /// Lists the replicas that are there with their positions, and forgets the others; and says whether there may be some that have
 /// not come back since the data set before was lost.
 ///
-/// KEYS: positions, when replicas were seen, when another data set was found to be lost. ARGV: seconds after which a silent
-/// replica is gone.
-const ROLL: &str = r"
-local gone = redis.call('TIME')[1] - ARGV[1]
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. gone)) do
-  redis.call('ZREM', KEYS[2], name)
+/// KEYS: positions, the number of the data set, when replicas were seen, when another data set was found to be lost. ARGV: the data
+/// set, seconds after which a silent replica is gone.
+const ROLL: &str = concat!(
+    unless_lost!(),
+    r"
+local gone = redis.call('TIME')[1] - ARGV[2]
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. gone)) do
+  redis.call('ZREM', KEYS[3], name)
   redis.call('HDEL', KEYS[1], name)
 end
 local listed = {}
-for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+for _, name in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   table.insert(listed, { name, redis.call('HGET', KEYS[1], name) or '0' })
 end
-local lost = redis.call('GET', KEYS[3])
+local lost = redis.call('GET', KEYS[4])
 return { lost and tonumber(lost) >= gone and 1 or 0, listed }
-";
+"
+);
 
 /// Takes the lock of a page if nobody has it or it is to be stolen, and gives what is stored of a later epoch.
 ///

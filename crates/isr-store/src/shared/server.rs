@@ -32,6 +32,8 @@ pub(super) struct Server {
     pub(super) scripts: Scripts,
     pub(super) errors: AtomicU64,
     prefix: String,
+    /// The data set that this replica has joined; 0 before it has joined any. What it does is done in that one and in no other.
+    data_set: AtomicU64,
     resting: Mutex<Option<Instant>>,
 }
 
@@ -47,6 +49,7 @@ impl Server {
             scripts: Scripts::new(),
             errors: AtomicU64::default(),
             prefix: format!("isr:{FORMAT}:{}:", options.installation),
+            data_set: AtomicU64::default(),
             resting: Mutex::default(),
         })
     }
@@ -73,22 +76,33 @@ impl Server {
         Err(TierError(format!("the shared tier does not answer: {error}").into()))
     }
 
+    /// Notes which data set this replica has joined.
+    pub(super) fn joined(&self, data_set: u64) {
+        self.data_set.store(data_set, Ordering::Relaxed);
+    }
+
+    pub(super) fn data_set(&self) -> u64 {
+        self.data_set.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody is to ask the server: it did not answer a moment ago, or is not known to have anything for this replica.
     pub(super) fn is_resting(&self) -> bool {
-        self.resting().is_some_and(|until| Instant::now() < until)
+        self.data_set() == 0 || self.resting().is_some_and(|until| Instant::now() < until)
     }
 
     fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The hash of a group's marks and records. In a cluster its lock is beside it.
+    /// The hash of a group's marks and records. In a cluster its lock is beside it. It is one of the data set, so that what a
+    /// replica writes that has yet to learn that its own is lost is nobody's.
     pub(super) fn group_key(&self, group: &str) -> String {
-        format!("{}group:{{{group}}}", self.prefix)
+        format!("{}{}:group:{{{group}}}", self.prefix, self.data_set())
     }
 
     /// The lock for rendering a page of a group.
     pub(super) fn lock_key(&self, group: &str, key: &[u8]) -> String {
-        format!("{}lock:{{{group}}}:{}", self.prefix, digest(key))
+        format!("{}{}:lock:{{{group}}}:{}", self.prefix, self.data_set(), digest(key))
     }
 
     /// Keys of the log are in one slot of a cluster.

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use isr_cache::{LogEntry, Mode, News, Reach, Replica, Roll, SharedStore as _, Terms};
 use std::time::Instant;
 
-use super::server::{REST, field};
+use super::log::sum;
+use super::server::{REST, field, mark};
 use super::*;
 use crate::contract::{self, found, fresh, group, invalidation, keeps, settled};
 use crate::testing::page;
@@ -72,8 +73,10 @@ impl Server {
 
     fn shared(&self, installation: &str) -> Shared {
         let url = format!("redis://127.0.0.1:{}", self.port);
-        Shared::new(&SharedOptions { url, password: None, trusted: None, installation: installation.into() })
-            .expect("a URL")
+        let options = SharedOptions { url, password: None, trusted: None, installation: installation.into() };
+        let shared = Shared::new(&options).expect("a URL");
+        shared.server.joined(1);
+        shared
     }
 
     fn signal(&self, name: &str) {
@@ -322,12 +325,93 @@ async fn shared_what_somebody_else_wrote_is_a_miss() {
         .expect("written");
     assert_eq!(found(&shared, "a/blog", b"page").await, None);
 
-    // An entry of the log that cannot be read may have meant anything.
-    let (log, id) = (shared.server.log_key("log"), "99999999999999-1");
-    let fields = [("kind", "group"), ("mode", "hard"), ("reach", "a/b"), ("mark", "7"), ("sum", "no digest")];
-    let _: String = connection.xadd(log, id, &fields).await.expect("written");
+    // A record that came back, as from a backup, under a mark that it should have gone by.
+    let other = group("a/other");
+    shared.put(b"other", &page(&other, "ours", 1));
+    settled(&shared).await;
+    assert_eq!(found(&shared, "a/other", b"other").await, fresh("ours"));
+    let _: u64 = connection
+        .hset(shared.server.group_key(other.name()), "hard", mark(other.name(), "hard", Epoch(2)))
+        .await
+        .expect("written");
+    assert_eq!(found(&shared, "a/other", b"other").await, None);
+}
+
+#[tokio::test]
+async fn shared_an_entry_of_the_log_that_cannot_be_read_may_have_meant_anything() {
+    let server = Server::new().await;
+    let shared = server.shared("a");
+    let log = shared.server.log_key("log");
+    let whole = |kind, mode, reach, mark| {
+        let sum = sum(kind, mode, reach, mark);
+        [("kind", kind), ("mode", mode), ("reach", reach), ("mark", mark)]
+            .map(|(name, value): (_, &[u8])| (name.to_owned(), value.to_vec()))
+            .into_iter()
+            .chain([("sum".to_owned(), sum.into_bytes())])
+            .collect::<Vec<_>>()
+    };
+    let good = whole(b"group", b"hard", b"a/blog", b"7");
+    let mut altered = good.clone();
+    altered[2].1 = b"a/other".to_vec();
+    let entries = [
+        altered,
+        good[..4].to_vec(),
+        good[1..].to_vec(),
+        vec![("what".into(), b"else".to_vec())],
+        whole(b"galaxy", b"hard", b"a/blog", b"7"),
+        whole(b"group", b"gently", b"a/blog", b"7"),
+        whole(b"group", b"hard", b"a/\xff", b"7"),
+        whole(b"group", b"hard", b"a/blog", b"seven"),
+    ];
+    let connection = &mut shared.server.reads.clone();
+    let first = shared.next_epoch(WITHIN).await.expect("an epoch").position() + 1;
+    for (position, fields) in (first..).zip(entries.iter().chain([&good])) {
+        let _: String = connection.xadd(&log, format!("{position}-1"), fields).await.expect("written");
+    }
     let news = shared.news(1, Epoch(0), Duration::from_millis(1)).await.expect("news");
-    let last = news.entries.last().expect("an entry");
-    assert_eq!(last.position, Epoch::at(99_999_999_999_999));
-    assert!(matches!(last.invalidation.reach, Reach::Selected(_)), "everything: {last:?}");
+    assert_eq!(news.entries.len(), entries.len() + 1, "none is skipped");
+    for (position, entry) in (first..).zip(&news.entries) {
+        assert_eq!(entry.position, Epoch::at(position), "and none is read again");
+        let Invalidation { reach, mode, epoch } = &entry.invalidation;
+        if position < first + entries.len() as u64 {
+            assert!(matches!(reach, Reach::Selected(_)), "everything: {entry:?}");
+            assert_eq!((*mode, *epoch), (Mode::Soft, Epoch::at(position)), "of before, for stale");
+        } else {
+            assert_eq!((reach, *epoch), (&Reach::Group("a/blog".into()), Epoch(7)), "the next can be read");
+        }
+    }
+}
+
+#[tokio::test]
+async fn shared_who_has_not_joined_a_data_set_has_no_part_in_it() {
+    let server = Server::new().await;
+    let (of_it, of_another) = (server.shared("a"), server.shared("a"));
+    of_another.server.joined(2);
+    let [ours, theirs] = [(); 2].map(|()| group("a/blog"));
+    of_it.put(b"page", &page(&ours, "a page", 1));
+    settled(&of_it).await;
+    assert_eq!(found(&of_another, "a/blog", b"page").await, None);
+    let terms = Terms { fence: Epoch(1), known: None, steal: false };
+    assert!(of_it.claim(b"page", &ours, terms, WITHIN).await.expect("an answer").is_ours);
+    assert_eq!(of_another.renew(b"page", &theirs, Epoch(1)).await, Ok(false));
+
+    of_another.put(b"page", &page(&theirs, "of another order", 99));
+    of_another.remove(b"page", &theirs);
+    assert!(of_another.invalidate(invalidation(&theirs, Mode::Hard, 100)).await.is_err());
+    assert!(of_another.next_epoch(WITHIN).await.is_err());
+    assert!(of_another.purge_epoch("list", 1).await.is_err());
+    assert!(of_another.report("one", Epoch(9)).await.is_err());
+    assert!(of_another.replicas().await.is_err());
+    assert_eq!(found(&of_it, "a/blog", b"page").await, fresh("a page"));
+    let told = of_it.news(1, Epoch(0), Duration::from_millis(1)).await.expect("news").entries;
+    assert!(told.iter().all(|entry| entry.invalidation.reach != Reach::Group("a/blog".into())), "{told:?}");
+    assert_eq!(of_it.replicas().await.expect("a list").replicas, []);
+
+    of_another.join(Epoch(0), 3, Some(2)).await.expect("joined");
+    let back = async {
+        while found(&of_another, "a/blog", b"page").await != fresh("a page") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), back).await.expect("it is asked again");
 }

@@ -14,9 +14,22 @@ use crate::record;
 
 /// Something to write.
 pub(super) enum Change {
-    Put { key: Box<[u8]>, response: Arc<StoredResponse>, _room: OwnedSemaphorePermit },
-    Remove { key: Box<[u8]>, group: Arc<str> },
-    Release { key: Box<[u8]>, group: Arc<str>, fence: Epoch },
+    /// `place` is where its group was when it was stored: of the data set that had been joined by then.
+    Put {
+        place: String,
+        key: Box<[u8]>,
+        response: Arc<StoredResponse>,
+        _room: OwnedSemaphorePermit,
+    },
+    Remove {
+        key: Box<[u8]>,
+        group: Arc<str>,
+    },
+    Release {
+        key: Box<[u8]>,
+        group: Arc<str>,
+        fence: Epoch,
+    },
     Invalidate(Invalidation, oneshot::Sender<Result<Epoch, TierError>>),
 }
 
@@ -24,9 +37,9 @@ pub(super) enum Change {
 pub(super) async fn run(server: Arc<Server>, counts: Arc<Counts>, mut changes: mpsc::Receiver<Change>) {
     while let Some(change) = changes.recv().await {
         match change {
-            Change::Put { key, response, .. } => {
+            Change::Put { place, key, response, .. } => {
                 let mut invocation = server.scripts.put.prepare_invoke();
-                invocation.key(server.group_key(response.group.name()));
+                invocation.key(place);
                 invocation
                     .arg(digest(&key))
                     .arg(text(response.render.began))
@@ -75,7 +88,7 @@ async fn invalidate(server: &Server, invalidation: &Invalidation) -> Result<Epoc
     };
     let mut invocation = server.scripts.append.prepare_invoke();
     invocation.key(server.log_key("epoch")).key(server.log_key("data-set")).key(server.log_key("log"));
-    invocation.arg(kind).arg(mode).arg(bytes).arg(text(*epoch)).arg(LOG_LENGTH);
+    invocation.arg(server.data_set()).arg(kind).arg(mode).arg(bytes).arg(text(*epoch)).arg(LOG_LENGTH);
     invocation.arg(sum(kind.as_bytes(), mode.as_bytes(), bytes, text(*epoch).as_bytes()));
     let position: u64 = server.ask(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
     Ok(Epoch::at(position))
