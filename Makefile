@@ -30,8 +30,9 @@ lint: ## Format, clippy, documentation and dependency rules
 test-unit: ## Unit, model, property and front-door tests
 	cargo test --workspace --quiet
 
-explore: ## Properties with cases that no run has had, CASES of each
-	unset PROPTEST_RNG_SEED && PROPTEST_CASES=$(or $(CASES),10000) cargo test --workspace --lib --bins
+explore: ## Properties and histories of replicas that no run has had, CASES and HISTORIES of each
+	unset PROPTEST_RNG_SEED && PROPTEST_CASES=$(or $(CASES),10000) HISTORIES=$(or $(HISTORIES),1000) SEED=$$(date +%s) \
+	  cargo test --workspace --lib --bins
 
 PARTS := lint test-unit test-cost test-reloads test-shared test-api test-chart test-suites test-nextjs test-frameworks test-e2e
 

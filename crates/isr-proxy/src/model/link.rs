@@ -46,10 +46,10 @@ impl Server {
         })
     }
 
-    /// Another comes in its place, with nothing in it and up to a minute before or after it by its clock.
-    pub(super) fn lose_data(&self) {
-        *self.store.lock().expect("the store") = Store::default();
-        self.clock.store(BEGINNING + fastrand::u64(..1_200_000) - 600_000, Ordering::Relaxed);
+    /// Another comes in its place, with nothing in it, whose clock differs from the first one's by this many units of 100 us.
+    pub(super) fn lose_data(&self, clock: i64) {
+        *self.store.lock().expect("the store") = Store::in_place_of_another();
+        self.clock.store(BEGINNING.saturating_add_signed(clock), Ordering::Relaxed);
         self.appended.notify_waiters();
     }
 
@@ -70,6 +70,10 @@ pub(super) struct Way {
     pub(super) is_cut: AtomicBool,
     /// Of a thousand messages so many are lost.
     pub(super) lost: AtomicU64,
+    /// Milliseconds that every message takes; by chance if there are none.
+    pub(super) takes: AtomicU64,
+    /// Milliseconds that pages take more on their way back.
+    pub(super) pages_late: AtomicU64,
 }
 
 /// A way to the store, as the port that replicas know.
@@ -80,11 +84,14 @@ struct Ends {
     server: Arc<Server>,
     way: Arc<Way>,
     queue: mpsc::UnboundedSender<Change>,
+    /// The data set that the replica has joined; 0 before any.
+    data_set: AtomicU64,
     resting: Mutex<Option<Instant>>,
 }
 
 enum Change {
-    Put(Box<[u8]>, Arc<StoredResponse>),
+    /// In the data set that had been joined by then.
+    Put(u64, Box<[u8]>, Arc<StoredResponse>),
     Remove(Box<[u8]>, Arc<str>),
     Release(Box<[u8]>, Epoch),
     Invalidate(Invalidation, oneshot::Sender<Result<Epoch, TierError>>),
@@ -97,10 +104,15 @@ impl Link {
             server: Arc::clone(server),
             way: Arc::clone(way),
             queue,
+            data_set: AtomicU64::default(),
             resting: Mutex::default(),
         }));
         tokio::spawn(make(link.clone(), changes));
         link
+    }
+
+    fn own(&self) -> u64 {
+        self.0.data_set.load(Ordering::Relaxed)
     }
 
     /// One message and the answer to it.
@@ -122,15 +134,35 @@ impl Link {
         })
     }
 
+    /// One message about the data set that the replica has joined; nothing is done in another one.
+    async fn ask_own<T>(
+        &self,
+        within: Duration,
+        step: impl FnOnce(&mut Store, u64) -> T,
+    ) -> Result<Option<T>, TierError> {
+        let own = self.own();
+        self.ask(within, |store, time| store.is(own).then(|| step(store, time))).await
+    }
+
+    /// The same, for who has to know that it is another one.
+    async fn ask_or_lose<T>(
+        &self,
+        within: Duration,
+        step: impl FnOnce(&mut Store, u64) -> T,
+    ) -> Result<T, TierError> {
+        self.ask_own(within, step).await?.ok_or_else(|| TierError("the store has lost its data".into()))
+    }
+
     /// Ends when a message has arrived, or never.
     async fn travel(&self) {
-        let late = match fastrand::u8(..50) {
-            0 => Duration::from_millis(fastrand::u64(..80)),
-            1..=20 => Duration::ZERO,
-            _ => Duration::from_micros(fastrand::u64(..3000)),
+        let way = &self.0.way;
+        let late = match (way.takes.load(Ordering::Relaxed), fastrand::u8(..50)) {
+            (0, 0) => Duration::from_millis(fastrand::u64(..80)),
+            (0, 1..=20) => Duration::ZERO,
+            (0, _) => Duration::from_micros(fastrand::u64(..3000)),
+            (takes, _) => Duration::from_millis(takes),
         };
         tokio::time::sleep(late).await;
-        let way = &self.0.way;
         let is_lost = way.is_cut.load(Ordering::Relaxed)
             || self.0.server.is_down.load(Ordering::Relaxed)
             || fastrand::u64(..1000) < way.lost.load(Ordering::Relaxed);
@@ -144,21 +176,23 @@ impl Link {
 async fn make(link: Link, mut changes: mpsc::UnboundedReceiver<Change>) {
     while let Some(change) = changes.recv().await {
         match change {
-            Change::Put(key, response) => {
-                let _ = link.ask(WITHIN, |store, _| store.put(&key, &response)).await;
+            Change::Put(data_set, key, response) => {
+                let put = |store: &mut Store, _| store.is(data_set).then(|| store.put(&key, &response));
+                let _ = link.ask(WITHIN, put).await;
             }
             Change::Remove(key, group) => {
-                let _ = link.ask(WITHIN, |store, _| store.remove(&key, &group)).await;
+                let _ = link.ask_own(WITHIN, |store, _| store.remove(&key, &group)).await;
             }
             Change::Release(key, fence) => {
-                let _ = link.ask(WITHIN, |store, _| store.release(&key, fence)).await;
+                let _ = link.ask_own(WITHIN, |store, _| store.release(&key, fence)).await;
             }
             Change::Invalidate(invalidation, receipt) => {
                 // Two steps, and anything may happen between them.
                 let told = async {
-                    link.ask(WITHIN, |store, _| store.mark(&invalidation)).await?;
+                    link.ask_own(WITHIN, |store, _| store.mark(&invalidation)).await?;
                     let kept = link.0.server.kept;
-                    link.ask(WITHIN, |store, time| store.append(invalidation.clone(), time, kept)).await?
+                    let append = |store: &mut Store, time| store.append(invalidation.clone(), time, kept);
+                    link.ask_or_lose(WITHIN, append).await?
                 };
                 let told = told.await;
                 link.0.server.appended.notify_waiters();
@@ -178,12 +212,15 @@ impl Tier for Link {
             if self.is_resting() {
                 return Ok(None);
             }
-            self.ask(FETCH_WITHIN, |store, _| store.fetch(key, group)).await
+            let late = Duration::from_millis(self.0.way.pages_late.load(Ordering::Relaxed));
+            let found = self.ask_own(FETCH_WITHIN, |store, _| store.fetch(key, group)).await;
+            tokio::time::sleep(late).await;
+            found.map(Option::flatten)
         })
     }
 
     fn put(&self, key: &[u8], response: &Arc<StoredResponse>) {
-        let _ = self.0.queue.send(Change::Put(key.into(), Arc::clone(response)));
+        let _ = self.0.queue.send(Change::Put(self.own(), key.into(), Arc::clone(response)));
     }
 
     fn remove(&self, key: &[u8], group: &Arc<Group>) {
@@ -198,7 +235,8 @@ impl Tier for Link {
 
 impl SharedStore for Link {
     fn is_resting(&self) -> bool {
-        self.0.resting.lock().expect("the rest").is_some_and(|until| Instant::now() < until)
+        self.own() == 0
+            || self.0.resting.lock().expect("the rest").is_some_and(|until| Instant::now() < until)
     }
 
     fn usage(&self) -> SharedUsage {
@@ -211,11 +249,15 @@ impl SharedStore for Link {
         new: u64,
         knew: Option<u64>,
     ) -> BoxFuture<'_, Result<(Epoch, u64), TierError>> {
-        Box::pin(self.ask(WITHIN, move |store, _| store.join(own, new, knew, Instant::now())))
+        Box::pin(async move {
+            let joined = self.ask(WITHIN, move |store, _| store.join(own, new, knew, Instant::now())).await?;
+            self.0.data_set.store(joined.1, Ordering::Relaxed);
+            Ok(joined)
+        })
     }
 
     fn next_epoch(&self, within: Duration) -> BoxFuture<'_, Result<Epoch, TierError>> {
-        Box::pin(async move { self.ask(within, Store::next_epoch).await? })
+        Box::pin(async move { self.ask_or_lose(within, Store::next_epoch).await? })
     }
 
     fn purge_epoch<'s>(&'s self, _list: &'s str, _number: u64) -> BoxFuture<'s, Result<Epoch, TierError>> {
@@ -247,7 +289,7 @@ impl SharedStore for Link {
     }
 
     fn report<'s>(&'s self, replica: &'s str, position: Epoch) -> BoxFuture<'s, Result<(), TierError>> {
-        Box::pin(self.ask(WITHIN, move |store, _| store.report(replica, position, Instant::now())))
+        Box::pin(self.ask_or_lose(WITHIN, move |store, _| store.report(replica, position, Instant::now())))
     }
 
     fn leave<'s>(&'s self, replica: &'s str) -> BoxFuture<'s, Result<(), TierError>> {
@@ -255,7 +297,7 @@ impl SharedStore for Link {
     }
 
     fn replicas(&self) -> BoxFuture<'_, Result<Roll, TierError>> {
-        Box::pin(self.ask(WITHIN, |store, _| store.replicas(Instant::now())))
+        Box::pin(self.ask_or_lose(WITHIN, |store, _| store.replicas(Instant::now())))
     }
 
     fn claim<'s>(
@@ -265,7 +307,12 @@ impl SharedStore for Link {
         terms: Terms,
         within: Duration,
     ) -> BoxFuture<'s, Result<Claim, TierError>> {
-        Box::pin(self.ask(within, move |store, _| store.claim(key, group, terms, Instant::now())))
+        Box::pin(async move {
+            let claim =
+                self.ask_own(within, |store, _| store.claim(key, group, terms, Instant::now())).await?;
+            // A lock that nobody else sees.
+            Ok(claim.unwrap_or(Claim { is_ours: true, found: None }))
+        })
     }
 
     fn renew<'s>(
@@ -274,7 +321,10 @@ impl SharedStore for Link {
         _group: &'s Group,
         fence: Epoch,
     ) -> BoxFuture<'s, Result<bool, TierError>> {
-        Box::pin(self.ask(WITHIN, move |store, _| store.renew(key, fence, Instant::now())))
+        Box::pin(async move {
+            let renewed = self.ask_own(WITHIN, |store, _| store.renew(key, fence, Instant::now())).await?;
+            Ok(renewed.unwrap_or_default())
+        })
     }
 
     fn release(&self, key: &[u8], _group: &Group, fence: Epoch) {

@@ -12,10 +12,14 @@ use tokio::time::Instant;
 /// Entries that are read at a time.
 const STEP: usize = 7;
 
-/// Everything that the store holds. `Default` is one that has lost everything.
+/// Everything that the store holds.
 #[derive(Default)]
 pub(crate) struct Store {
     data_set: Option<u64>,
+    /// It is in the place of another one.
+    is_another: bool,
+    /// When who joined first knew nothing of the one before.
+    founded_blindly: Option<Instant>,
     /// When another data set was found to be lost.
     lost: Option<Instant>,
     position: u64,
@@ -56,6 +60,21 @@ impl Store {
         Epoch::at(self.position)
     }
 
+    /// One that has lost everything.
+    pub(super) fn in_place_of_another() -> Self {
+        Self { is_another: true, ..Self::default() }
+    }
+
+    /// Whether this is the data set of this number.
+    pub(super) fn is(&self, data_set: u64) -> bool {
+        self.data_set == Some(data_set)
+    }
+
+    /// Whether replicas may be there that nobody knows of: nobody has said that there was another data set before.
+    pub(super) fn is_blind(&self, now: Instant) -> bool {
+        self.lost.is_none() && self.founded_blindly.is_some_and(|founded| now - founded <= REPLICA_GONE_AFTER)
+    }
+
     pub(crate) fn next_epoch(&mut self, time: u64) -> Result<Epoch, TierError> {
         if self.data_set.is_none() {
             return lost();
@@ -64,6 +83,9 @@ impl Store {
     }
 
     pub(crate) fn join(&mut self, own: Epoch, new: u64, knew: Option<u64>, now: Instant) -> (Epoch, u64) {
+        if self.data_set.is_none() && self.is_another && knew.is_none() {
+            self.founded_blindly = Some(now);
+        }
         let data_set = *self.data_set.get_or_insert(new);
         if knew.is_some_and(|knew| knew != data_set) {
             self.lost.get_or_insert(now);
