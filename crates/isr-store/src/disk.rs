@@ -259,22 +259,25 @@ impl Tier for Disk {
     }
 
     fn put(&self, key: &[u8], response: &Arc<StoredResponse>) {
-        if self.shared.queue().put(key, response) {
-            self.shared.changed.notify_one();
+        let mut queue = self.shared.queue();
+        if queue.put(key, response) {
+            self.shared.tell(queue);
         } else {
             self.shared.counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn remove(&self, key: &[u8], group: &Arc<Group>) {
-        self.shared.queue().remove(key, group);
-        self.shared.changed.notify_one();
+        let mut queue = self.shared.queue();
+        queue.remove(key, group);
+        self.shared.tell(queue);
     }
 
     fn invalidate(&self, invalidation: Invalidation) -> BoxFuture<'static, Result<(), TierError>> {
         let (receipt, received) = oneshot::channel();
-        self.shared.queue().invalidate(invalidation, Some(receipt));
-        self.shared.changed.notify_one();
+        let mut queue = self.shared.queue();
+        queue.invalidate(invalidation, Some(receipt));
+        self.shared.tell(queue);
         let broken = self.shared.broken().clone();
         Box::pin(async move {
             // A disk that does not work has heard of it, and may never write it.
@@ -296,8 +299,9 @@ impl Shared {
             Ok(Ok(Err(_))) => {
                 self.counts.damaged.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(folder = %self.folder, group = group.name(), "a stored page is damaged, and removed");
-                self.queue().remove(key, group);
-                self.changed.notify_one();
+                let mut queue = self.queue();
+                queue.remove(key, group);
+                self.tell(queue);
                 Ok(None)
             }
             Ok(Err(failure)) => {
@@ -345,6 +349,15 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Each change of the queue is whole when its lock is let go.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of the queue, and wakes the writer if it waits for what is in it.
+    fn tell(&self, queue: MutexGuard<'_, Queue>) {
+        let is_news = queue.is_news();
+        drop(queue);
+        if is_news {
+            self.changed.notify_one();
+        }
     }
 
     fn broken(&self) -> MutexGuard<'_, Option<TierError>> {

@@ -16,6 +16,13 @@ const BYTES_MOST: usize = 64 << 20;
 /// everything on the disk is given up when it is back.
 const INVALIDATIONS_MOST: usize = 100_000;
 
+/// Changes in one transaction, at most: what waits for its end waits for no more than these. In tests so few that what
+/// belongs together comes apart.
+pub(super) const BATCH_MOST: usize = if cfg!(test) { 2 } else { 256 };
+
+/// So many bytes are written without waiting for more: there is to be room for what comes meanwhile.
+const BYTES_ENOUGH: usize = BYTES_MOST / 4;
+
 /// Tells that something is certain.
 pub(super) type Receipt = oneshot::Sender<Result<(), TierError>>;
 
@@ -175,9 +182,20 @@ impl Queue {
         waiting.collect()
     }
 
-    /// Takes operations of at most these numbers.
-    pub(super) fn take(&mut self, most: usize) -> Vec<(u64, Operation)> {
-        let most = most.min(self.operations.len());
+    /// Whether there is no reason to wait for more: somebody waits for what is queued, or it makes a transaction.
+    pub(super) fn is_due(&self) -> bool {
+        let is_enough = self.operations.len() >= BATCH_MOST || self.bytes >= BYTES_ENOUGH;
+        is_enough || self.invalidations > 0 || self.must_empty || self.is_closed
+    }
+
+    /// Whether this is news to who waits for a first change, or for what is due.
+    pub(super) fn is_news(&self) -> bool {
+        self.operations.len() == 1 || self.is_due()
+    }
+
+    /// Takes the operations of a transaction.
+    pub(super) fn take(&mut self) -> Vec<(u64, Operation)> {
+        let most = BATCH_MOST.min(self.operations.len());
         self.operations.drain(..most).collect()
     }
 }

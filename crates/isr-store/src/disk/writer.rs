@@ -1,19 +1,19 @@
 //! The thread that writes, and what it does when it cannot.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use isr_cache::{Invalidation, MARKS_MOST, Mode, Reach, TierError, Watermark};
 
 use super::Shared;
 use super::engine::Engine;
-use super::queue::{Operation, Pending};
+use super::queue::{Operation, Pending, Queue};
 use super::tables::{self, Batch, Failure};
 
-/// Changes in one transaction, at most: what waits for its end waits for no more than these. In tests so few that what
-/// belongs together comes apart.
-const BATCH_MOST: usize = if cfg!(test) { 2 } else { 256 };
+/// How long changes for which nobody waits are gathered. A transaction takes as much of the processor as eight pages, and two
+/// waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier.
+const GATHERED_FOR: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
 
 /// Marks in the file, at most; in tests so few that there soon are more.
 const MARKS_IN_FILE: u64 = if cfg!(test) { 8 } else { MARKS_MOST as u64 };
@@ -35,7 +35,7 @@ pub(super) fn run(shared: &Shared) {
             if queue.operations.is_empty() && queue.is_closed {
                 return;
             }
-            queue.take(BATCH_MOST)
+            gather(shared, queue).take()
         };
         match attempt(shared, &operations) {
             Ok(()) => {
@@ -60,6 +60,19 @@ pub(super) fn run(shared: &Shared) {
             }
         }
     }
+}
+
+/// Waits for further changes.
+fn gather<'s>(shared: &'s Shared, mut queue: MutexGuard<'s, Queue>) -> MutexGuard<'s, Queue> {
+    let until = Instant::now() + GATHERED_FOR;
+    while !queue.is_due() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
+    queue
 }
 
 /// Waits; `false` if the queue is closed meanwhile.
