@@ -158,3 +158,27 @@ async fn a_drain_ends_connections_that_only_hit() {
     assert!(fresh.read_to_end().await.is_empty(), "as is one that never said anything");
     assert!(proxy.ended(PATIENCE).await.success(), "and nobody is waited for");
 }
+
+#[tokio::test]
+async fn visitors_threads_go_before_all_others() {
+    let origin = Origin::start(|_| Answer::page("a page\n".repeat(500))).await;
+    let proxy = Proxy::serving(&origin, [route("/[page]").interval("1h")]).await;
+    // A render, a write to the disk, a compressed variant: every kind of thread that works behind a visitor's back.
+    proxy.get("/page").await;
+    eventually("the page is compressed", PATIENCE, async || {
+        let answer = proxy.send(&get("/page").header("Accept-Encoding", "gzip")).await;
+        (answer.header("content-encoding") == "gzip").then_some(())
+    })
+    .await;
+    // A thread steps back when it begins; 19 is as far as one can.
+    eventually("every other thread stands back", PATIENCE, async || {
+        let (visitors, others): (Vec<_>, Vec<_>) =
+            proxy.threads().into_iter().partition(|(name, _)| name.starts_with("visitors"));
+        assert!(!visitors.is_empty() && others.iter().any(|(name, _)| name == "disk"), "{others:?}");
+        let most = visitors.iter().map(|(_, nice)| *nice).max().unwrap_or_default();
+        // The first thread waits for the end.
+        let mut others = others.iter().filter(|(name, _)| name != "kube-isr");
+        others.all(|(_, nice)| *nice > most || *nice == 19).then_some(())
+    })
+    .await;
+}

@@ -347,6 +347,20 @@ impl Proxy {
         Duration::from_millis(steps.sum::<u64>() * 10)
     }
 
+    /// Name and nice value of each of its threads.
+    pub fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
+        // One that ends meanwhile is none.
+        let thread = |task: std::fs::DirEntry| {
+            let name = std::fs::read_to_string(task.path().join("comm")).ok()?.trim().to_owned();
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            // The 19th field (proc(5)); the second one, in brackets, may hold anything.
+            let nice = stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()?;
+            Some((name, nice))
+        };
+        tasks.map_while(Result::ok).filter_map(thread).collect()
+    }
+
     /// Asks it to end in good order (SIGTERM).
     pub fn terminate(&self) {
         self.signal("TERM");

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use isr_cache::XIsrCache;
-use isr_routes::{Backends, Options, Route, RouteTable};
+use isr_routes::{Backends, Options, Route, RouteTable, unhurried};
 use serde::Serialize;
 
 use crate::metrics::{Metrics, RouteCounters};
@@ -75,7 +75,7 @@ impl Active {
     pub(crate) fn new(origin: Origin, table: RouteTable, problems: Vec<Problem>, metrics: &Metrics) -> Self {
         let Origin { source, generation, digest } = origin;
         let of = |id: &Arc<str>| (place(id), RouteCounters::of(metrics, Arc::clone(id)));
-        let counters = table.routes().map(|route| of(&route.id)).collect();
+        let counters = unhurried(256, table.routes()).map(|route| of(&route.id)).collect();
         let unrouted = Some(RouteCounters::of(metrics, NO_ROUTE));
         Self { source, generation, digest, table, problems, unrouted, counters }
     }

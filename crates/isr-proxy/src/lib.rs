@@ -69,6 +69,7 @@ pub use config::{Config, Limits, Published, Routes, Scheme, SharedTier, Tls};
 pub use isr_store::{SharedError, SharedOptions};
 pub use source::SourceError;
 pub use tls::TlsError;
+pub use workers::background;
 
 use crate::source::Source;
 use crate::state::{Draining, Proxy};

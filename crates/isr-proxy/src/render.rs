@@ -13,6 +13,7 @@ use isr_cache::{
     TierError, Trigger,
 };
 use isr_routes::{RenderTarget, Route};
+use isr_store::give_way;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -135,7 +136,9 @@ async fn run(
             }
         }
         // The page is stored before the other replicas are no longer told to wait for it.
-        match land(&proxy, &job, flight, &judged, result, &source) {
+        let next = land(&proxy, &job, flight, &judged, result, &source);
+        give_way();
+        match next {
             Some(Next::Now(next)) => flight = next,
             Some(Next::After(wait)) => {
                 tokio::time::sleep(wait).await;

@@ -12,6 +12,7 @@ mod published;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::active::Active;
 use crate::config::{Config, Routes};
@@ -41,6 +42,9 @@ pub enum SourceError {
     #[error("the API server cannot be spoken to: {0}")]
     Client(#[from] kube::Error),
 }
+
+/// Until a look at who still has a table that was replaced.
+const RETIRE_AFTER: Duration = Duration::from_secs(1);
 
 /// Where the routes come from.
 pub(crate) enum Source {
@@ -89,7 +93,7 @@ fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
     let seconds = proxy.clock.now().since(isr_cache::Timestamp(0)).as_secs_f64();
     metrics.reloaded_at.set(seconds);
     let active = Arc::new(active);
-    proxy.active.store(Arc::clone(&active));
+    let before = proxy.active.swap(Arc::clone(&active));
     proxy.prerendering.reloaded();
     let backends: HashSet<&str> = active.table.routes().map(|route| route.backend.name.as_str()).collect();
     proxy.slots.keep_only(|backend| backends.contains(backend));
@@ -99,4 +103,33 @@ fn put_in_force(proxy: &Proxy, active: Active, result: &'static str) {
         digest = active.digest,
         "the route table is in force"
     );
+    proxy.background.spawn(retire(before));
+}
+
+/// Lets go of a table when no request has it any more. To take 100,000 routes apart takes tens of milliseconds, for which the
+/// last request's thread would stand still.
+async fn retire(table: Arc<Active>) {
+    while Arc::strong_count(&table) > 1 {
+        tokio::time::sleep(RETIRE_AFTER).await;
+    }
+    // The process ends, or it is gone.
+    let _ = tokio::task::spawn_blocking(move || drop(table)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_is_taken_apart_behind_the_back_of_the_last_request_that_had_it() {
+        let table = Arc::new(Active::none());
+        let (request, kept) = (Arc::clone(&table), Arc::downgrade(&table));
+        let retiring = tokio::spawn(retire(table));
+        tokio::time::sleep(10 * RETIRE_AFTER).await;
+        assert!(!retiring.is_finished(), "a request has it");
+        drop(request);
+        assert!(kept.upgrade().is_some(), "the request did not take it apart");
+        retiring.await.expect("its end");
+        assert!(kept.upgrade().is_none());
+    }
 }

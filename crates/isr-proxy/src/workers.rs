@@ -2,8 +2,9 @@
 //!
 //! Each has a runtime of its own: a connection stays where it is, and a hit is read, found and written without a word to
 //! another thread. What may keep a thread busy for longer than a hit does not run here but in the background
-//! ([`crate::state::Proxy::background`]): renders, connections to backends, disk, shared tier, compression, tables, admin. What
-//! does run here besides hits are the steps by which a request is passed on and its answer passed back, and TLS: the
+//! ([`crate::state::Proxy::background`]): renders, connections to backends, disk, shared tier, compression, tables, admin. The
+//! threads there get the processor when no visitor's thread wants it, and a tenth of it if one always does ([`background`]).
+//! What does run here besides hits are the steps by which a request is passed on and its answer passed back, and TLS: the
 //! longest is a handshake with an RSA key, a millisecond.
 //!
 //! Connections are accepted in one place and go to the thread with the fewest. Several listening sockets (`SO_REUSEPORT`)
@@ -16,8 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tokio::runtime::{Builder, Handle};
+use isr_store::step_back;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+
+/// The runtime for everything behind the visitors' backs: its threads stand back where a processor cannot do all at once. A
+/// [`Server`](crate::Server) is bound and run by its `block_on`, because whatever its threads start stands back as well.
+pub fn background() -> Result<Runtime> {
+    Builder::new_multi_thread().enable_all().on_thread_start(step_back).build()
+}
 
 /// All of them. They end when this is dropped, and cut what is still open.
 pub(crate) struct Workers(Vec<Worker>);

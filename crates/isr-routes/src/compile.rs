@@ -15,6 +15,8 @@ use crate::references::References;
 use crate::report::{Condition, ObjectRef, Problem, Report, Severity};
 use crate::route::{Backend, Route};
 use crate::table::RouteTable;
+use crate::unhurried;
+use crate::unhurried::sort_unhurried;
 
 pub use duration::{gep_2257 as parse_duration, of_rollout as rollout_over};
 pub use purge::{compile_purge, time_to_live};
@@ -66,14 +68,16 @@ pub fn compile_after<R: Borrow<IsrRoute>>(
     references: &References,
     options: &Options,
 ) -> Compiled {
-    let mut order: Vec<usize> = (0..routes.len()).collect();
-    order.sort_by_cached_key(|&place| age(routes[place].borrow()));
+    let mut order: Vec<_> =
+        unhurried(256, routes).enumerate().map(|(place, route)| (age(route.borrow()), place)).collect();
+    sort_unhurried(&mut order, Ord::cmp);
 
-    let mut reports: Vec<Report> = routes.iter().map(|route| Report::about(object(route.borrow()))).collect();
+    let mut reports: Vec<Report> =
+        unhurried(256, routes).map(|route| Report::about(object(route.borrow()))).collect();
     let mut claims = Claims::default();
     let mut backends: HashMap<String, Arc<Backend>> = HashMap::new();
     let mut accepted = Vec::with_capacity(routes.len());
-    for place in order {
+    for (_, place) in unhurried(64, order) {
         let (resource, report) = (routes[place].borrow(), &mut reports[place]);
         let Some(mut route) = rules::route(resource, report) else { continue };
         claims.stake(&mut route, report, options);

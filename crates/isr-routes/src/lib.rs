@@ -37,6 +37,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod token;
+mod unhurried;
 
 pub use compile::{
     Backends, Compiled, Options, compile, compile_after, compile_purge, parse_duration, rollout_over,
@@ -53,3 +54,4 @@ pub use selection::{Asker, Meaningless, Selected, Selection};
 pub use table::{Found, HostRoutes, RouteTable};
 pub use target::{BadTarget, Target};
 pub use token::{OriginToken, Tokens};
+pub use unhurried::unhurried;

@@ -18,6 +18,7 @@ pub use object::Body;
 
 use crate::references::References;
 use crate::report::{ObjectRef, Report, Severity};
+use crate::unhurried;
 
 /// What one file holds.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ pub fn is_manifest(file_name: &str) -> bool {
 pub fn read(file: &str, text: &str) -> File {
     let mut found = File { objects: Vec::new(), problems: Vec::new(), fatal: None };
     let file: Arc<str> = file.into();
-    for document in document::split(text) {
+    for document in unhurried(16, document::split(text)) {
         match document.parse() {
             Ok(Some(node)) => object::read(&file, &node, &mut found),
             Ok(None) => {}
@@ -115,7 +116,7 @@ impl Manifests {
         for file in files {
             all.problems.extend(file.problems);
             all.fatal.extend(file.fatal);
-            for object in file.objects {
+            for object in unhurried(256, file.objects) {
                 all.add(object);
             }
         }
@@ -151,7 +152,7 @@ impl Manifests {
                 })
                 .collect::<Vec<_>>()
         };
-        reports.iter().flat_map(of_report).collect()
+        unhurried(256, reports).flat_map(of_report).collect()
     }
 
     fn add(&mut self, object: Object) {

@@ -10,6 +10,8 @@ use crate::index::Index;
 use crate::matching::Trie;
 use crate::preset::{Companion, Preset};
 use crate::route::{Backend, Route};
+use crate::unhurried;
+use crate::unhurried::sort_unhurried;
 use digest::RouteDigest;
 
 /// All routes in force. Immutable; a new configuration is a new table, which shares with the one before whatever is the
@@ -135,10 +137,10 @@ impl RouteTable {
     ///
     /// Routes that are the same as in the table `before`, and the hosts all of whose routes are, are taken from there.
     pub(crate) fn after(before: &Self, mut routes: Vec<Arc<Route>>, shared_hosts: bool) -> Self {
-        routes.sort_by(|one, other| one.id.cmp(&other.id));
+        sort_unhurried(&mut routes, |one, other| one.id.cmp(&other.id));
         let routes = known_or_new(&before.routes, routes);
         let mut by_hostname: HashMap<&str, Vec<Arc<Route>>> = HashMap::new();
-        for (route, _) in &routes {
+        for (route, _) in unhurried(256, &routes) {
             for hostname in &route.hostnames {
                 by_hostname.entry(hostname).or_default().push(Arc::clone(route));
             }
@@ -147,7 +149,7 @@ impl RouteTable {
             Some(known) if known.consists_of(&routes) => Arc::clone(known),
             _ => Arc::new(HostRoutes::new(hostname.to_owned(), routes)),
         };
-        let mut hosts: Vec<_> = by_hostname.into_iter().map(host).collect();
+        let mut hosts: Vec<_> = unhurried(16, by_hostname).map(host).collect();
         hosts.sort_unstable_by(|one, other| one.hostname.cmp(&other.hostname));
         let places = || hosts.iter().enumerate().map(|(place, host)| (host.hostname.as_str(), place));
         let exact = Index::new(places().filter(|(hostname, _)| !hostname.starts_with('*')));
@@ -210,7 +212,7 @@ fn known_or_new(
             }
         }
     };
-    routes.into_iter().map(known_or_new).collect()
+    unhurried(128, routes).map(known_or_new).collect()
 }
 
 impl HostRoutes {

@@ -23,6 +23,7 @@ use isr_cache::{BoxFuture, Epoch, Group, Invalidation, StoredResponse, Tier, Tie
 use redb::{Builder, Database};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::step_back;
 use engine::Engine;
 use queue::{Pending, Queue};
 use tables::Failure;
@@ -186,7 +187,10 @@ impl Disk {
             shared.measure(&database);
         }
         let writing = Arc::clone(&shared);
-        let writer = std::thread::Builder::new().name("disk".into()).spawn(move || writer::run(&writing));
+        let writer = std::thread::Builder::new().name("disk".into()).spawn(move || {
+            step_back();
+            writer::run(&writing);
+        });
         let writer = writer
             .inspect_err(
                 |error| tracing::error!(%error, "no thread writes to the disk: nothing is kept there"),

@@ -13,6 +13,7 @@ mod groups;
 mod memory;
 mod record;
 mod shared;
+mod step_back;
 #[cfg(test)]
 mod testing;
 
@@ -21,3 +22,4 @@ pub use files::{BodyFile, Files};
 pub use groups::Groups;
 pub use memory::{Memory, Usage};
 pub use shared::{Shared, SharedError, SharedOptions};
+pub use step_back::{give_way, step_back};

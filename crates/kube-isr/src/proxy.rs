@@ -152,7 +152,7 @@ enum PublicScheme {
 pub(crate) fn run(args: ProxyArgs) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format);
     let config = config(args)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = isr_proxy::background().context("no runtime")?;
     runtime.block_on(serve(config))?;
     // A task that is still at work has had its time.
     runtime.shutdown_background();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isr_routes::manifest::{self, Diagnostic, Manifests};
-use isr_routes::{Severity, compile_after};
+use isr_routes::{Severity, compile_after, unhurried};
 
 use crate::active::{Active, Origin, Problem, STANDALONE};
 use crate::metrics::ResultLabel;
@@ -108,15 +108,21 @@ impl Folder {
         let fatal: Vec<_> = self.files.values().filter_map(|followed| followed.file.fatal.clone()).collect();
         let readable = |followed: &Followed| {
             let present = followed.file.fatal.is_none().then_some(&followed.file);
-            present.or(followed.good.as_ref()).cloned()
+            present.or(followed.good.as_ref()).map(|file| manifest::File {
+                objects: unhurried(128, &file.objects).cloned().collect(),
+                problems: file.problems.clone(),
+                fatal: file.fatal.clone(),
+            })
         };
         let files: Vec<_> = self.files.values().filter_map(readable).collect();
         let files_read = files.len();
         let manifests = Manifests::from_files(files);
         let compiled =
             compile_after(&proxy.active.load().table, &manifests.routes, &manifests.references, &STANDALONE);
-        let accepted: HashSet<_> =
-            compiled.reports.iter().filter(|report| report.accepted).map(|report| &report.object).collect();
+        let accepted: HashSet<_> = unhurried(256, &compiled.reports)
+            .filter(|report| report.accepted)
+            .map(|report| &report.object)
+            .collect();
         let rejected = |diagnostic: &Diagnostic| {
             let in_force = diagnostic.object.as_ref().is_some_and(|object| accepted.contains(object));
             diagnostic.severity == Severity::Error && !in_force

@@ -12,6 +12,7 @@ use crate::report::ObjectRef;
 use crate::route::Route;
 use crate::table::RouteTable;
 use crate::token::OriginToken;
+use crate::unhurried;
 
 /// A shard that was read. Kept by who follows an installation, so that only changed shards are read again.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Shard {
                 shard.rejected.push(reject(None, message));
             }
             Ok(whole) => {
-                for raw in whole.routes {
+                for raw in unhurried(64, whole.routes) {
                     match route(raw) {
                         Ok(read) => shard.routes.push(read),
                         Err((object, message)) => shard.rejected.push(reject(object, message)),

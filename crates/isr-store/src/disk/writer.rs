@@ -10,6 +10,10 @@ use super::Shared;
 use super::engine::Engine;
 use super::queue::{Operation, Pending, Queue};
 use super::tables::{self, Batch, Failure};
+use crate::give_way;
+
+/// Changes in a row, of up to a hundred microseconds each, before visitors' threads may have the processor.
+const IN_A_ROW: u64 = 8;
 
 /// How long changes for which nobody waits are gathered. A transaction takes as much of the processor as eight pages, and two
 /// waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier.
@@ -124,6 +128,9 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
     let mut batch = Batch::begin(&database)?;
     let last = operations.last().map_or(0, |(number, _)| *number);
     for (number, operation) in operations {
+        if number.is_multiple_of(IN_A_ROW) {
+            give_way();
+        }
         match operation {
             Operation::Record(key) => {
                 let latest = shared.queue().latest(*number, key, last);
