@@ -4,6 +4,7 @@ use http::StatusCode;
 
 /// The largest integer of a structured field (RFC 9651 §3.3.1): 15 digits.
 const INTEGER_MAX: i64 = 999_999_999_999_999;
+const INTEGER_DIGITS: usize = 15;
 
 /// This cache's member of the `Cache-Status` list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +76,10 @@ pub enum XIsrCache {
 impl CacheStatus<'_> {
     /// Appends the member to `out`, and allocates nothing else.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"kube-isr");
         match self.handling {
-            Handling::Hit => out.extend_from_slice(b"; hit"),
+            Handling::Hit => out.extend_from_slice(b"kube-isr; hit"),
             Handling::Forward { reason, status } => {
-                out.extend_from_slice(b"; fwd=");
+                out.extend_from_slice(b"kube-isr; fwd=");
                 out.extend_from_slice(reason.as_str().as_bytes());
                 if let Some(status) = status {
                     out.extend_from_slice(b"; fwd-status=");
@@ -139,15 +139,18 @@ pub(crate) fn push_integer(value: i64, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
     }
-    let magnitude = value.unsigned_abs();
-    let mut divisor = 1;
-    while magnitude / divisor >= 10 {
-        divisor *= 10;
+    let mut digits = [0; INTEGER_DIGITS];
+    let mut first = INTEGER_DIGITS;
+    let mut rest = value.unsigned_abs();
+    loop {
+        first -= 1;
+        digits[first] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
     }
-    while divisor > 0 {
-        out.push(b"0123456789"[(magnitude / divisor % 10) as usize]);
-        divisor /= 10;
-    }
+    out.extend_from_slice(&digits[first..]);
 }
 
 fn push_string(text: &str, out: &mut Vec<u8>) {

@@ -96,7 +96,7 @@ impl Head {
     }
 
     /// The route, as `namespace/name`.
-    pub fn route(&self) -> &str {
+    pub fn route(&self) -> &Arc<str> {
         &self.common.route
     }
 

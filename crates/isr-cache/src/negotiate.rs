@@ -20,7 +20,8 @@ pub struct Choice<'s> {
 /// that forbids everything we have gets the uncompressed one, which every client can read.
 pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> Choice<'s> {
     let is_settled = stored.asked.is_settled();
-    if stored.compressed.is_empty() && is_settled {
+    // Who says nothing gets it as it is, whatever else there is.
+    if stored.compressed.is_empty() && is_settled || request.first(&ACCEPT_ENCODING).is_none() {
         return Choice { representation: stored.identity(), missing: None };
     }
     let accepted = Accepted::read(request);

@@ -205,7 +205,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
         "bytes": response.body.len(),
         "codings": response.representations().map(|variant| variant.coding.name()).collect::<Vec<_>>(),
         "etag": response.head.etag().and_then(|etag| std::str::from_utf8(etag).ok()),
-        "renderedFor": response.head.route(),
+        "renderedFor": &**response.head.route(),
     })
 }
 

@@ -20,6 +20,7 @@ use isr_cache::{
     XIsrCache, conditional, negotiate,
 };
 use isr_routes::{Found, Target};
+use memchr::memchr;
 
 use crate::encode;
 use crate::interval::ttl_of;
@@ -109,6 +110,8 @@ struct Request<'b> {
     path: &'b str,
     query: &'b str,
     fields: &'b [Header<'b>],
+    /// The marks of their names: most fields that are looked for are not there, and one bit says so.
+    marks: u64,
 }
 
 impl<'b> Request<'b> {
@@ -123,7 +126,7 @@ impl<'b> Request<'b> {
             _ => return None,
         };
         let (target, fields): (&str, &'b [Header<'b>]) = (parsed.path?, parsed.headers);
-        let mut host = None;
+        let (mut host, mut marks) = (None, 0);
         for field in fields {
             match field.name.len() {
                 4 if is(field, "host") => {
@@ -135,15 +138,20 @@ impl<'b> Request<'b> {
                 10 if is(field, "connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => {
                     return None;
                 }
-                _ if MEAN_MORE.iter().any(|name| is(field, name)) => return None,
                 _ => {}
             }
+            marks |= mark(field.name);
         }
-        if !target.bytes().all(is_plain) {
+        let has = |name: &&str| fields.iter().any(|field| is(field, name));
+        let means_more = marks & MARKS_OF_MORE != 0 && MEAN_MORE.iter().any(has);
+        if means_more || !target.bytes().all(is_plain) {
             return None;
         }
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Some((read, Self { host: host?, path, query, fields }))
+        let (path, query) = match memchr(b'?', target.as_bytes()) {
+            Some(at) => (&target[..at], &target[at + 1..]),
+            None => (target, ""),
+        };
+        Some((read, Self { host: host?, path, query, fields, marks }))
     }
 }
 
@@ -160,24 +168,52 @@ const MEAN_MORE: [&str; 8] = [
     "x-prerender-revalidate",
 ];
 
+const MARKS_OF_MORE: u64 = {
+    let (mut marks, mut at) = (0, 0);
+    while at < MEAN_MORE.len() {
+        marks |= mark(MEAN_MORE[at]);
+        at += 1;
+    }
+    marks
+};
+
 fn is(field: &Header<'_>, name: &str) -> bool {
     field.name.eq_ignore_ascii_case(name)
+}
+
+/// One of 64 bits that stands for a field's name, whatever its case: of twenty names few have the same.
+const fn mark(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let first = if bytes.is_empty() { 0 } else { bytes[0] | 0x20 };
+    1 << ((first as usize * 5 + bytes.len()) % 64)
 }
 
 /// The characters of a path and a query (RFC 3986 §3.3, §3.4), and no others. Much else is accepted from visitors, by hyper
 /// and by [`Target`]; who sends it gets there by the longer way.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'/' | b'?' | b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'
-                ..=b',' | b';' | b'=' | b':' | b'@'
-        )
+    PLAIN[usize::from(byte)]
 }
+
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'/' | b'?' | b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'
+                    ..=b',' | b';' | b'=' | b':' | b'@'
+            );
+        byte += 1;
+    }
+    table
+};
 
 impl RequestFields for Request<'_> {
     fn values<'f>(&'f self, name: &'f HeaderName) -> impl Iterator<Item = &'f [u8]> {
-        self.fields.iter().filter(|field| is(field, name.as_str())).map(|field| field.value)
+        let name = name.as_str();
+        let fields = if self.marks & mark(name) == 0 { &self.fields[..0] } else { self.fields };
+        fields.iter().filter(|field| is(field, name)).map(|field| field.value)
     }
 }
 

@@ -108,7 +108,9 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
 /// Whether a stored response is a page of this route, kept by the rules that the route has now. What another route left
 /// under the same host and path, perhaps another tenant's, is not.
 pub(crate) fn belongs(stored: &StoredResponse, route: &Route) -> bool {
-    stored.head.route() == &*route.id && stored.governed.is_some() == (route.policy == Policy::Origin)
+    // As a rule it is the very same name: a table keeps the routes that are the same in the one before.
+    let is_of_route = Arc::ptr_eq(stored.head.route(), &route.id) || *stored.head.route() == route.id;
+    is_of_route && stored.governed.is_some() == (route.policy == Policy::Origin)
 }
 
 /// The head of a stored response. Nothing of the buffer from which the fields were read is kept.

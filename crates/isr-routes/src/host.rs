@@ -12,6 +12,9 @@ const MAX_LABEL_BYTES: usize = 63;
 
 /// The normal form of a request's authority: lower case, no port, no trailing dot.
 pub(crate) fn normalise(authority: &str) -> Result<Cow<'_, str>, BadTarget> {
+    if is_normal(authority) {
+        return Ok(Cow::Borrowed(authority));
+    }
     if authority.contains('@') {
         return Err(BadTarget::Userinfo);
     }
@@ -50,6 +53,19 @@ pub(crate) fn normalise(authority: &str) -> Result<Cow<'_, str>, BadTarget> {
         return Ok(Cow::Owned(name.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(name))
+}
+
+/// Whether a name is in its normal form, as nearly all are: one look at each byte says so.
+fn is_normal(name: &str) -> bool {
+    let mut label = 0;
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+            b'.' if (1..=MAX_LABEL_BYTES).contains(&label) => label = 0,
+            _ => return false,
+        }
+    }
+    (1..=MAX_LABEL_BYTES).contains(&label) && name.len() <= MAX_HOSTNAME_BYTES
 }
 
 /// What is wrong with a route's hostname and what to write instead, or nothing. The rules are those of `HTTPRoute`:

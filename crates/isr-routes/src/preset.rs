@@ -88,6 +88,10 @@ impl Companion {
     /// The path of the page whose data `path` is, if it is such a data URL; with a `locale`, of the page whose path does not name
     /// that language, if the data URL does.
     pub fn page<'p>(&self, path: &'p str, locale: Option<&str>) -> Option<Cow<'p, str>> {
+        // Nearly every request is for a page, and for that one byte is enough.
+        if path.as_bytes().last() != self.suffix.as_bytes().last() {
+            return None;
+        }
         let path = path.strip_suffix(self.suffix)?;
         if !path.ends_with(self.page_suffix) {
             return None;
@@ -156,7 +160,9 @@ impl Preset {
     /// Whether `path` is never stored, whatever a route says.
     pub fn is_untouched(&self, path: &str) -> bool {
         // Each of them has an underscore, and few pages do.
-        path.contains('_') && self.untouched.iter().any(|part| path.contains(part))
+        !self.untouched.is_empty()
+            && path.contains('_')
+            && self.untouched.iter().any(|part| path.contains(part))
     }
 
     /// Whether its pages are asked for as data, too.

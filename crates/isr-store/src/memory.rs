@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use isr_cache::StoredResponse;
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 /// The greatest response takes at most this part of a shard, so that a big page never empties one.
 const SHARE_OF_SHARD: u64 = 4;
@@ -63,7 +63,7 @@ impl Memory {
 
     /// The response stored under `key`.
     pub fn get(&self, key: &[u8]) -> Option<Arc<StoredResponse>> {
-        self.cache.get(key)
+        self.cache.get(&Sought(key))
     }
 
     /// The response stored under `key`, without counting as a use of it.
@@ -102,6 +102,20 @@ impl Memory {
             capacity: self.cache.capacity(),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// The key of a hit, compared eight bytes at a time: musl, with which the image is linked, compares byte by byte.
+#[derive(Hash)]
+struct Sought<'k>(&'k [u8]);
+
+impl Equivalent<Box<[u8]>> for Sought<'_> {
+    fn equivalent(&self, key: &Box<[u8]>) -> bool {
+        let ((words, rest), (key_words, key_rest)) = (self.0.as_chunks::<8>(), key.as_chunks::<8>());
+        let mut pairs = words.iter().zip(key_words);
+        self.0.len() == key.len()
+            && pairs.all(|(one, other)| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other))
+            && rest.iter().eq(key_rest)
     }
 }
 

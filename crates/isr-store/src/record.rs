@@ -105,7 +105,7 @@ impl Head {
         Self {
             key: key.to_vec(),
             group: group.name().to_string(),
-            route: head.route().to_owned(),
+            route: head.route().to_string(),
             began: render.began.0,
             soft: group.watermark().soft.0,
             bodies: bodies.collect(),

@@ -174,7 +174,7 @@ impl Filing {
     /// Stores a response unless a newer one is there: of two requests under way the later one may come back first.
     fn put(&self, key: &[u8], response: StoredResponse) {
         let newer = self.proxy.pages.peek(key).is_some_and(|present| {
-            let comparable = present.governed.is_some() && present.head.route() == &*self.route;
+            let comparable = present.governed.is_some() && **present.head.route() == *self.route;
             comparable
                 && present.render.began >= self.began
                 && present.render.finished > response.render.finished

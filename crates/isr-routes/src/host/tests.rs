@@ -1,4 +1,4 @@
-use super::{check_hostname, covers};
+use super::{check_hostname, covers, normalise};
 
 /// `HTTPRoute`'s hostnames: the syntax of its schema, and no IP addresses.
 #[test]
@@ -61,5 +61,19 @@ fn wildcards_cover_one_or_more_labels() {
         ("*.example.com", "*.shop.example.com", true),
     ] {
         assert_eq!(covers(hostname, host), expected, "{hostname} covers {host}");
+    }
+}
+
+#[test]
+fn a_host_in_its_normal_form_stays_within_the_bounds_of_names() {
+    let label = "a".repeat(63);
+    let longest = [&*label, &label, &label, &"a".repeat(61)].join(".");
+    for host in ["a", "a.b-c.1_d", &label, &longest] {
+        assert_eq!(normalise(host).as_deref(), Ok(host));
+    }
+    for host in
+        ["", ".", "a..b", ".a", "a..", &format!("{label}a"), &format!("a.{label}a.b"), &format!("{longest}a")]
+    {
+        assert!(normalise(host).is_err(), "{host}");
     }
 }

@@ -10,6 +10,9 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, BadTarget> {
         return Err(BadTarget::NotAPath);
     }
     let bytes = path.as_bytes();
+    if bytes.iter().all(|&byte| STANDS_AS_IT_IS[usize::from(byte)]) {
+        return Ok(Cow::Borrowed(path));
+    }
     let mut plain = true; // nothing to rewrite
     let mut dots = false; // a dot, in any spelling, that may make a dot segment
     let mut at = 0;
@@ -38,6 +41,17 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, BadTarget> {
     }
     Ok(normal)
 }
+
+/// By byte, what is normal wherever it stands: slashes and all that may stand for itself, except a dot.
+const STANDS_AS_IT_IS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = (is_pchar(byte) || byte == b'/') && byte != b'.';
+        byte += 1;
+    }
+    table
+};
 
 /// The loosest spelling of a normal path: without a trailing slash and with every sub-delimiter decoded.
 ///
@@ -93,11 +107,11 @@ pub(crate) fn percent_decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// A character that may stand for itself in a segment (RFC 3986 §3.3).
-pub(crate) fn is_pchar(byte: u8) -> bool {
+pub(crate) const fn is_pchar(byte: u8) -> bool {
     is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b':' | b'@')
 }
 
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 

@@ -110,15 +110,23 @@ pub(crate) fn segments_of(path: &str) -> Option<&str> {
 
 /// The first segment, and what follows it if anything does.
 pub(crate) fn split_first(segments: &str) -> (&str, Option<&str>) {
-    match segments.split_once('/') {
-        Some((first, rest)) => (first, Some(rest)),
+    // A loop over the few bytes of a segment takes less than a search that is made for long texts.
+    match segments.bytes().position(|byte| byte == b'/') {
+        Some(slash) => (&segments[..slash], Some(&segments[slash + 1..])),
         None => (segments, None),
     }
 }
 
 /// Whether none of the segments is empty.
 pub(crate) fn is_full(segments: &str) -> bool {
-    !segments.split('/').any(str::is_empty)
+    let mut before = b'/';
+    for byte in segments.bytes() {
+        if byte == b'/' && before == b'/' {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'/'
 }
 
 /// The pattern, or what is wrong with it: a phrase whose subject is the text.

@@ -90,3 +90,17 @@ fn the_largest_response_is_kept_however_many_processors_there_are() {
     memory.put(b"large", response(29 << 20));
     assert!(memory.get(b"large").is_some());
 }
+
+#[test]
+fn a_key_is_the_same_if_every_byte_is() {
+    let key = |length: usize| (0..length).map(|at| at.to_le_bytes()[0]).collect::<Box<[u8]>>();
+    for length in 0..40 {
+        assert!(Sought(&key(length)).equivalent(&key(length)));
+        assert!(!Sought(&key(length)).equivalent(&key(length + 1)));
+        for at in 0..length {
+            let mut other = key(length);
+            other[at] ^= 1;
+            assert!(!Sought(&key(length)).equivalent(&other), "byte {at} of {length} differs");
+        }
+    }
+}
