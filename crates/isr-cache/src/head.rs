@@ -141,6 +141,34 @@ impl Head {
     #[inline]
     pub fn write(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(self.common.whole());
+        self.write_own(representation, out);
+        if self.common.status == StatusCode::OK {
+            out.extend_from_slice(b"accept-ranges: bytes\r\n");
+        }
+        // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
+        if self.common.status != StatusCode::NO_CONTENT {
+            integer_line("content-length", representation.body.len() as u64, out);
+        }
+    }
+
+    /// Appends the same part of the head of a 206 with the bytes from `first` to `last` of a representation of a 200.
+    pub fn write_part(&self, representation: Representation<'_>, first: u64, last: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 206 Partial Content\r\n");
+        out.extend_from_slice(self.common.fields());
+        self.write_own(representation, out);
+        out.extend_from_slice(b"accept-ranges: bytes\r\ncontent-range: bytes ");
+        for (number, end) in
+            [(first, &b"-"[..]), (last, &b"/"[..]), (representation.body.len() as u64, &b"\r\n"[..])]
+        {
+            push_integer(i64::try_from(number).unwrap_or(i64::MAX), out);
+            out.extend_from_slice(end);
+        }
+        integer_line("content-length", last - first + 1, out);
+    }
+
+    /// Appends what the response has for itself.
+    #[inline]
+    fn write_own(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
         match representation.coding {
             Coding::Identity => out.extend_from_slice(&self.own),
             coding => {
@@ -152,15 +180,6 @@ impl Head {
             }
         }
         self.write_date(out);
-        if self.common.status == StatusCode::OK {
-            out.extend_from_slice(b"accept-ranges: bytes\r\n");
-        }
-        // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
-        if self.common.status != StatusCode::NO_CONTENT {
-            out.extend_from_slice(b"content-length: ");
-            push_integer(i64::try_from(representation.body.len()).unwrap_or(i64::MAX), out);
-            out.extend_from_slice(b"\r\n");
-        }
     }
 
     /// Appends the same part of the head of a 304.
@@ -216,6 +235,13 @@ fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn integer_line(name: &str, value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    push_integer(i64::try_from(value).unwrap_or(i64::MAX), out);
     out.extend_from_slice(b"\r\n");
 }
 

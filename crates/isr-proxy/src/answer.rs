@@ -111,7 +111,8 @@ fn set(fields: &mut HeaderMap, name: HeaderName, value: String) {
     }
 }
 
-fn slice(body: &Bytes, first: u64, last: u64) -> Bytes {
+/// The bytes of a body from `first` to `last`.
+pub(crate) fn slice(body: &Bytes, first: u64, last: u64) -> Bytes {
     let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
     let (start, end) = (bound(first), bound(last.saturating_add(1)));
     body.slice(start.min(end)..end)

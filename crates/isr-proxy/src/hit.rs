@@ -11,17 +11,18 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
 use httparse::Header;
 use isr_cache::head::write_moment;
 use isr_cache::negotiate::Choice;
 use isr_cache::{
-    CacheStatus, Handling, Policy, Precondition, Representation, RequestFields, Standing, StoredResponse,
-    XIsrCache, conditional, negotiate,
+    CacheStatus, Handling, Policy, Precondition, Range, Representation, RequestFields, Standing,
+    StoredResponse, XIsrCache, conditional, negotiate, range,
 };
 use isr_routes::{Found, Target};
 use memchr::memchr;
 
+use crate::answer::slice;
 use crate::encode;
 use crate::interval::ttl_of;
 use crate::page::belongs;
@@ -36,6 +37,8 @@ pub(crate) struct Hit {
     pub(crate) read: usize,
     /// What follows the head.
     pub(crate) body: Bytes,
+    /// Whether that is all of a stored body.
+    pub(crate) is_whole: bool,
 }
 
 /// Answers the request at the beginning of `input`, if it is all there, plain, and its page is stored and fresh. The head of
@@ -69,7 +72,7 @@ pub(crate) fn answer(
 
     head.clear();
     let Choice { representation, missing } = negotiate::choose(&request, &stored);
-    let body = write_answer(&request, &stored, representation, head);
+    let (body, is_whole) = write_answer(&request, &stored, representation, head)?;
     if last {
         head.extend_from_slice(b"connection: close\r\n");
     }
@@ -80,27 +83,37 @@ pub(crate) fn answer(
     if let Some(coding) = missing {
         encode::make(proxy, key, &stored, coding);
     }
-    Some(Hit { read, body })
+    Some(Hit { read, body, is_whole })
 }
 
-/// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns the body. The same answer as
-/// [`crate::answer::answer`] gives by way of hyper.
+/// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns the body, and whether it is all
+/// of a stored one. The same answer as [`crate::answer::answer`] gives by way of hyper, or none.
 fn write_answer(
     request: &impl RequestFields,
     stored: &StoredResponse,
     representation: Representation<'_>,
     head: &mut Vec<u8>,
-) -> Bytes {
-    let (etag, modified) = (representation.etag, stored.modified);
-    match conditional::precondition(&Method::GET, request, etag, modified, stored.status()) {
-        Precondition::Full => {
+) -> Option<(Bytes, bool)> {
+    let (etag, modified, status) = (representation.etag, stored.modified, stored.status());
+    if conditional::precondition(&Method::GET, request, etag, modified, status) == Precondition::NotModified {
+        stored.head.write_not_modified(representation, head);
+        return Some((Bytes::new(), false));
+    }
+    let part = if status == StatusCode::OK {
+        range::range(&Method::GET, request, representation.body.len() as u64, etag)
+    } else {
+        Range::Whole
+    };
+    match part {
+        Range::Whole => {
             stored.head.write(representation, head);
-            representation.body.clone()
+            Some((representation.body.clone(), true))
         }
-        Precondition::NotModified => {
-            stored.head.write_not_modified(representation, head);
-            Bytes::new()
+        Range::Part { first, last } => {
+            stored.head.write_part(representation, first, last, head);
+            Some((slice(representation.body, first, last), false))
         }
+        Range::Unsatisfiable => None,
     }
 }
 
@@ -155,15 +168,13 @@ impl<'b> Request<'b> {
     }
 }
 
-/// Fields with which a request is more than a GET of a page: it has a body, wants another protocol or a part, or speaks to
-/// us.
-const MEAN_MORE: [&str; 8] = [
+/// Fields with which a request is more than a GET of a page: it has a body, wants another protocol, or speaks to us.
+const MEAN_MORE: [&str; 7] = [
     "content-length",
     "transfer-encoding",
     "upgrade",
     "http2-settings",
     "expect",
-    "range",
     "trailer",
     "x-prerender-revalidate",
 ];

@@ -123,7 +123,7 @@ impl<S: Outlet> Wire<S> {
                     self.hits.unread = input[hit.read..].to_vec();
                     self.hits.is_over = self.hits.is_last;
                     self.patience.renew();
-                    self.send(context, &mut room.head, hit.body)?;
+                    self.send(context, &mut room.head, hit.body, hit.is_whole)?;
                 } else {
                     self.hits.unread = if ahead.is_empty() { input.to_vec() } else { ahead };
                     return Poll::Ready(Ok(()));
@@ -135,12 +135,19 @@ impl<S: Outlet> Wire<S> {
     }
 
     /// Writes an answer, or as much of it as the connection takes now.
-    fn send(&mut self, context: &mut Context<'_>, head: &mut Vec<u8>, mut body: Bytes) -> Result<()> {
+    fn send(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &mut Vec<u8>,
+        mut body: Bytes,
+        is_whole: bool,
+    ) -> Result<()> {
         let mut file = None;
         if body.len() <= COPIED_MOST {
             head.extend_from_slice(&body);
             body = Bytes::new();
-        } else if self.stream.socket().is_some() {
+        } else if is_whole && self.stream.socket().is_some() {
+            // Of parts there may be more than files.
             file = self.hits.proxy.pages.file(&body);
         }
         let mut answer = Answer { head: &head[..], body, file };
