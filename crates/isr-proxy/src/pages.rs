@@ -264,7 +264,7 @@ impl Pages {
 
     /// Whether nothing is in memory and on the disk.
     pub(crate) fn are_empty(&self) -> bool {
-        self.memory.usage().entries == 0 && self.disk.as_ref().is_none_or(|disk| disk.usage().entries == 0)
+        self.memory.usage().entries == 0 && self.disk.as_ref().is_none_or(Disk::is_empty)
     }
 
     /// Whether everything is known here that other replicas have invalidated before the start.

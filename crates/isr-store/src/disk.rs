@@ -215,6 +215,13 @@ impl Disk {
         }
     }
 
+    /// Whether it has no stored response, and none waits to be written.
+    pub fn is_empty(&self) -> bool {
+        // In this order: what is written is counted before it no longer waits.
+        let waits = self.shared.queue().has_records();
+        !waits && self.shared.counts.entries.load(Ordering::Relaxed) == 0
+    }
+
     /// Writes everything that is queued, and lets the file go: nothing is read or kept after that. Waits for the disk.
     pub fn close(&self) {
         self.shared.queue().is_closed = true;

@@ -13,7 +13,7 @@ use isr_cache::{
     BoxFuture, Epoch, Invalidation, REPLICA_GONE_AFTER, Reach, Replica, Roll, SharedStore, SharedUsage,
     Tier as _, TierError, Timestamp,
 };
-use isr_store::Followed;
+use isr_store::{Disk, Followed};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -255,7 +255,7 @@ impl Pages {
             _ => Epoch(0),
         };
         // What comes onto an empty disk from now on is covered by no group's mark that the log has told before.
-        let was_empty = self.disk.as_ref().is_none_or(|disk| disk.usage().entries == 0);
+        let was_empty = self.disk.as_ref().is_none_or(Disk::is_empty);
         // What is there already, and then what comes.
         let mut wait = Duration::ZERO;
         loop {

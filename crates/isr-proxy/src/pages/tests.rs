@@ -20,6 +20,9 @@ const ROOMY: u64 = 64 << 20;
 /// Memory for one of them at a time.
 const TINY: u64 = 24 << 10;
 
+/// How often a page is looked for that is not in memory.
+const RECALLS: usize = 5;
+
 fn config(state_dir: Option<&Path>, memory_bytes: u64) -> Config {
     let second = Duration::from_secs(1);
     Config {
@@ -66,7 +69,11 @@ fn page(pages: &Pages, group: &str, text: &str, began: Epoch) -> Arc<StoredRespo
 
 /// What a visitor gets under a key, and whether it is stale.
 async fn found(pages: &Pages, group: &str, key: &str) -> Option<String> {
-    if pages.get(key.as_bytes()).is_none() {
+    // A recall gives up after half a second, which the disk of a busy machine may take: who asks again gets the page.
+    for _ in 0..RECALLS {
+        if pages.get(key.as_bytes()).is_some() {
+            break;
+        }
         pages.recall(key.as_bytes(), group, NOW, |keep| keep()).await;
     }
     let stored = pages.get(key.as_bytes())?;

@@ -182,6 +182,11 @@ impl Queue {
         waiting.collect()
     }
 
+    /// Whether anything waits to be written under a key.
+    pub(super) fn has_records(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether there is no reason to wait for more: somebody waits for what is queued, or it makes a transaction.
     pub(super) fn is_due(&self) -> bool {
         let is_enough = self.operations.len() >= BATCH_MOST || self.bytes >= BYTES_ENOUGH;

@@ -40,7 +40,9 @@ async fn what_is_put_is_there_at_once_and_the_epoch_is_recalled() {
     let disk = Unreliable::sound();
     let (tier, _, front) = open(&disk, ROOM);
     front.epoch.store(5, Relaxed);
+    assert!(tier.is_empty());
     tier.put(b"page", &page(&group("a/blog"), "one", 1));
+    assert!(!tier.is_empty(), "before it is written");
     assert_eq!(found(&tier, "a/blog", b"page").await, fresh("one"), "before it is written");
     tier.close();
     let (tier, recalled, _) = open(&disk, ROOM);

@@ -47,7 +47,7 @@ redis.call('SET', KEYS[1], string.format('%.0f', position))
 
 /// Answers that the data set is not the one that the replica has joined, if so: then it joins again first.
 ///
-/// KEYS[2]: the number of the data set. ARGV[1]: the one that it should be.
+/// `KEYS[2]`: the number of the data set. `ARGV[1]`: the one that it should be.
 macro_rules! unless_lost {
     () => {
         r"

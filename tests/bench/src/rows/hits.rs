@@ -80,6 +80,8 @@ fn measure(bench: &mut Bench, kind: Kind, hit: Hit, spoken: Spoken) -> Result<Ou
     let mut load = Load::connect(&target, connections, asks)?;
     if matches!(hit, Hit::Many) {
         load.once()?;
+        // Some write them to their disks.
+        bench.settled(kind)?;
     }
     // Some store a page once for each protocol.
     load.run(Pace::Closed, WARM)?;
