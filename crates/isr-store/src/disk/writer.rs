@@ -1,8 +1,8 @@
 //! The thread that writes, and what it does when it cannot.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use isr_cache::{Invalidation, MARKS_MOST, Mode, Reach, TierError, Watermark};
 
@@ -32,10 +32,10 @@ pub(super) fn run(shared: &Shared) {
     let mut failures = 0_u32;
     loop {
         let operations = {
-            let mut queue = shared.queue();
-            while queue.operations.is_empty() && !queue.is_closed && !queue.must_empty {
-                queue = shared.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
-            }
+            let has_nothing_to_do =
+                |queue: &mut Queue| queue.operations.is_empty() && !queue.is_closed && !queue.must_empty;
+            let waited = shared.changed.wait_while(shared.queue(), has_nothing_to_do);
+            let queue = waited.unwrap_or_else(PoisonError::into_inner);
             if queue.operations.is_empty() && queue.is_closed {
                 return;
             }
@@ -67,32 +67,15 @@ pub(super) fn run(shared: &Shared) {
 }
 
 /// Waits for further changes.
-fn gather<'s>(shared: &'s Shared, mut queue: MutexGuard<'s, Queue>) -> MutexGuard<'s, Queue> {
-    let until = Instant::now() + GATHERED_FOR;
-    while !queue.is_due() {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
-    }
-    queue
+fn gather<'s>(shared: &'s Shared, queue: MutexGuard<'s, Queue>) -> MutexGuard<'s, Queue> {
+    let waited = shared.changed.wait_timeout_while(queue, GATHERED_FOR, |queue| !queue.is_due());
+    waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// Waits; `false` if the queue is closed meanwhile.
 fn pause_unless_closed(shared: &Shared, pause: Duration) -> bool {
-    let until = Instant::now() + pause;
-    let mut queue = shared.queue();
-    loop {
-        if queue.is_closed {
-            return false;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
-    }
+    let waited = shared.changed.wait_timeout_while(shared.queue(), pause, |queue| !queue.is_closed);
+    !waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
 }
 
 /// Tells those who wait, and keeps what must not be forgotten for the next try.

@@ -18,6 +18,15 @@ struct Server {
     _folder: tempfile::TempDir,
 }
 
+/// The adapter of what listens on a port, which has a part in the data set that a new server gets here.
+fn adapter(port: u16, installation: &str) -> Shared {
+    let url = format!("redis://127.0.0.1:{port}");
+    let options = SharedOptions { url, password: None, trusted: None, installation: installation.into() };
+    let shared = Shared::new(&options).expect("a URL");
+    shared.server.joined(1);
+    shared
+}
+
 impl Server {
     fn start(port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -72,11 +81,7 @@ impl Server {
     }
 
     fn shared(&self, installation: &str) -> Shared {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        let options = SharedOptions { url, password: None, trusted: None, installation: installation.into() };
-        let shared = Shared::new(&options).expect("a URL");
-        shared.server.joined(1);
-        shared
+        adapter(self.port, installation)
     }
 
     fn signal(&self, name: &str) {

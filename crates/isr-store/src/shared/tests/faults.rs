@@ -71,11 +71,7 @@ impl Way {
     }
 
     fn shared(&self, installation: &str) -> Shared {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        let options = SharedOptions { url, password: None, trusted: None, installation: installation.into() };
-        let shared = Shared::new(&options).expect("a URL");
-        shared.server.joined(1);
-        shared
+        adapter(self.port, installation)
     }
 }
 
