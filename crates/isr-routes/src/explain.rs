@@ -8,6 +8,7 @@ use isr_api::IsrRoute;
 use isr_cache::{NoStore, Policy};
 use thiserror::Error;
 
+use crate::bad_target::BadTarget;
 use crate::compile::Compiled;
 use crate::host;
 use crate::key::{RenderTarget, describe_key};
@@ -15,7 +16,7 @@ use crate::path::PathPattern;
 use crate::report::{ObjectRef, Report, Severity};
 use crate::route::{Backend, Route};
 use crate::table::{Found, HostRoutes};
-use crate::target::{BadTarget, Target};
+use crate::target::Target;
 
 /// What happens to a request, and what else might have been meant to happen.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use crate::target::BadTarget;
+use crate::bad_target::BadTarget;
 
 /// The longest DNS name in text form (RFC 1035 §2.3.4), which is also the limit of `HTTPRoute`.
 const MAX_HOSTNAME_BYTES: usize = 253;

@@ -4,47 +4,16 @@
 //! different identities never share bytes. What the origin is asked is a function of the same parts and of nothing
 //! else: whatever could make the answer differ is in the key, and whatever is not in the key does not reach the origin.
 
-mod header;
-mod seal;
-
 use std::borrow::Cow;
 
 use http::header::{ACCEPT_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use isr_cache::RequestFields;
 
-#[cfg(test)]
-pub(crate) use header::NOT_FOR_KEYS;
-pub use header::Normalise;
-pub(crate) use header::may_tell_pages_apart;
-pub use seal::Seal;
-
+use crate::key_header::KeyHeader;
 use crate::path::{loosest, percent_decoded};
-use crate::preset::{Preset, PresetHeader};
-use crate::route::Route;
+use crate::route::{QueryRule, Route};
 use crate::target::Target;
-
-/// Which query parameters are part of a page's identity. Names are compared percent-decoded; only `&` separates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueryRule {
-    /// Those of these names; with no names, none.
-    Names(Vec<String>),
-    /// All of them.
-    All,
-}
-
-/// A request header whose normalised value is part of a page's identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyHeader {
-    /// The header.
-    pub name: HeaderName,
-    /// How its value is normalised.
-    pub normalise: Normalise,
-    /// The header and value without which this one counts as absent.
-    pub only_with: Option<(&'static str, &'static str)>,
-    /// Headers and values that a render carries beside this one.
-    pub sent_with: &'static [(&'static str, &'static str)],
-}
 
 /// What the origin is asked for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,43 +136,6 @@ impl Route {
             QueryRule::Names(names) => names.iter().any(|known| is(known)),
         };
         allowed && !self.preset.dropped_query.iter().any(|known| is(known))
-    }
-}
-
-impl KeyHeader {
-    /// The key headers of a route: those of its preset, and those that the route itself names, sorted by name.
-    pub(crate) fn of_route(preset: &Preset, vary_by: Vec<HeaderName>) -> Vec<Self> {
-        let named = vary_by.into_iter().map(|name| {
-            let normalise = if name == "accept-language" { Normalise::Languages } else { Normalise::Text };
-            Self::new(name, normalise)
-        });
-        let mut headers: Vec<Self> = preset.key_headers.iter().map(Self::from).chain(named).collect();
-        headers.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
-        headers
-    }
-
-    /// A header that stands for itself.
-    pub fn new(name: HeaderName, normalise: Normalise) -> Self {
-        Self { name, normalise, only_with: None, sent_with: &[] }
-    }
-
-    /// Appends the normal form of the header and says whether there is any.
-    fn write(&self, request: &impl RequestFields, out: &mut Vec<u8>) -> bool {
-        let counts = self.only_with.is_none_or(|(name, value)| {
-            request.first(&HeaderName::from_static(name)).is_some_and(|sent| sent == value.as_bytes())
-        });
-        counts && self.normalise.write(request.values(&self.name), out)
-    }
-}
-
-impl From<&PresetHeader> for KeyHeader {
-    fn from(header: &PresetHeader) -> Self {
-        Self {
-            name: HeaderName::from_static(header.name),
-            normalise: header.normalise,
-            only_with: header.only_with,
-            sent_with: header.sent_with,
-        }
     }
 }
 

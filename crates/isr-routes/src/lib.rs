@@ -17,11 +17,13 @@
 //! reported). `manifest` reads the same objects from YAML text with line numbers; `explain` says in words why a URL is
 //! answered the way it is.
 
+mod bad_target;
 mod compile;
 mod explain;
 mod host;
 mod index;
 mod key;
+mod key_header;
 pub mod manifest;
 mod matching;
 mod path;
@@ -30,6 +32,7 @@ pub mod purges;
 mod references;
 mod report;
 mod route;
+mod seal;
 mod selection;
 pub mod snapshot;
 mod table;
@@ -39,19 +42,22 @@ mod testing;
 mod token;
 mod unhurried;
 
+pub use bad_target::BadTarget;
 pub use compile::{
     Backends, Compiled, Options, compile, compile_after, compile_purge, parse_duration, rollout_over,
     time_to_live,
 };
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
-pub use key::{KeyHeader, Normalise, QueryRule, RenderTarget, Seal, describe_key};
+pub use key::{RenderTarget, describe_key};
+pub use key_header::{KeyHeader, Normalise};
 pub use path::PathPattern;
 pub use preset::{Companion, DataStatus, OwnCache, Preset, PresetHeader};
 pub use references::{References, Secret, Service};
 pub use report::{Condition, ObjectRef, Problem, Report, Severity};
-pub use route::{Backend, BypassRule, DRAFT_COOKIE, Prerender, Route};
+pub use route::{Backend, BypassRule, DRAFT_COOKIE, Prerender, QueryRule, Route};
+pub use seal::Seal;
 pub use selection::{Asker, Meaningless, Selected, Selection};
 pub use table::{Found, HostRoutes, RouteTable};
-pub use target::{BadTarget, Target};
+pub use target::Target;
 pub use token::{OriginToken, Tokens};
 pub use unhurried::unhurried;

@@ -9,9 +9,11 @@ mod data;
 use std::borrow::Cow;
 
 pub use data::DataStatus;
+use http::HeaderName;
 use isr_api::Framework;
 
-use crate::key::{Normalise, Seal};
+use crate::key_header::{KeyHeader, Normalise};
+use crate::seal::Seal;
 
 /// The ways in which one framework asks for a page.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +54,17 @@ pub struct PresetHeader {
     pub only_with: Option<(&'static str, &'static str)>,
     /// Headers and values that a render carries beside this one.
     pub sent_with: &'static [(&'static str, &'static str)],
+}
+
+impl From<&PresetHeader> for KeyHeader {
+    fn from(header: &PresetHeader) -> Self {
+        Self {
+            name: HeaderName::from_static(header.name),
+            normalise: header.normalise,
+            only_with: header.only_with,
+            sent_with: header.sent_with,
+        }
+    }
 }
 
 /// How an origin with a page cache of its own admits that an answer was not rendered for the request.
@@ -155,6 +168,17 @@ impl Preset {
     /// As written in `spec.framework`; plain HTTP is not written.
     pub(crate) fn framework(&self) -> Option<&'static str> {
         (self.name != PLAIN.name).then_some(self.name)
+    }
+
+    /// The key headers of a route: these, and those that the route itself names, sorted by name.
+    pub(crate) fn key_headers_and(&self, vary_by: Vec<HeaderName>) -> Vec<KeyHeader> {
+        let named = vary_by.into_iter().map(|name| {
+            let normalise = if name == "accept-language" { Normalise::Languages } else { Normalise::Text };
+            KeyHeader::new(name, normalise)
+        });
+        let mut headers: Vec<KeyHeader> = self.key_headers.iter().map(KeyHeader::from).chain(named).collect();
+        headers.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
+        headers
     }
 
     /// Whether `path` is never stored, whatever a route says.

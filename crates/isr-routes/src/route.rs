@@ -6,7 +6,7 @@ use http::HeaderName;
 use http::header::COOKIE;
 use isr_cache::{Policy, RequestFields};
 
-use crate::key::{KeyHeader, QueryRule};
+use crate::key_header::KeyHeader;
 use crate::path::PathPattern;
 use crate::preset::Preset;
 use crate::token::{OriginToken, Tokens};
@@ -64,6 +64,15 @@ pub struct Backend {
     /// `host:port` to connect to, or a phrase that says why there is none. A route without an address stays in
     /// force, so that its stored pages are still served.
     pub address: Result<String, String>,
+}
+
+/// Which query parameters are part of a page's identity. Names are compared percent-decoded; only `&` separates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryRule {
+    /// Those of these names; with no names, none.
+    Names(Vec<String>),
+    /// All of them.
+    All,
 }
 
 /// One mark of a request that never touches the cache.

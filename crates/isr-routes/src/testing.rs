@@ -5,11 +5,10 @@ use isr_api::IsrRoute;
 use isr_cache::Policy;
 use serde_json::{Value, json};
 
-use crate::key::QueryRule;
 use crate::path::PathPattern;
 use crate::preset::Preset;
 use crate::references::{References, Secret, Service};
-use crate::route::{Backend, Route};
+use crate::route::{Backend, QueryRule, Route};
 use crate::token::Tokens;
 
 /// An origin-governed route of plain HTTP with this path.

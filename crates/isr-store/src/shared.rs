@@ -9,6 +9,7 @@
 
 mod address;
 mod connection;
+mod entry;
 mod lock;
 mod log;
 mod port;

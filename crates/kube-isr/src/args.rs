@@ -2,10 +2,11 @@
 #![allow(clippy::doc_markdown)] // doc comments here are help texts, and backticks do not belong there
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use isr_routes::{Backends, Options};
+
+use crate::output::Output;
 
 /// Incremental Static Regeneration for any web application.
 #[derive(Debug, Parser)]
@@ -48,7 +49,7 @@ Example:
   http://127.0.0.1:9090/readyz answers 200 OK
 
 Exit code: 0 if all answered so in time, 1 if not, 64 for wrong arguments.")]
-    Probe(ProbeArgs),
+    Probe(crate::probe::ProbeArgs),
     Import(Box<crate::import::ImportArgs>),
     #[command(flatten)]
     Anywhere(AnywhereCommand),
@@ -123,16 +124,6 @@ pub(crate) struct ExplainArgs {
     pub(crate) installation: Installation,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ProbeArgs {
-    /// Such as http://kube-isr-proxy-admin:9090/readyz
-    #[arg(required = true, value_name = "URL", value_parser = crate::probe::target)]
-    pub(crate) urls: Vec<crate::probe::Target>,
-    /// For all of them together
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::process::duration)]
-    pub(crate) timeout: Duration,
-}
-
 /// What the installation is like that the manifests are for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Installation {
@@ -154,13 +145,4 @@ impl Installation {
         let backends = if self.cluster { Backends::Cluster { domain } } else { Backends::Standalone };
         Options { backends, shared_hosts: self.shared_hosts }
     }
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Lines for people
-    Text,
-    /// One JSON object
-    Json,
 }

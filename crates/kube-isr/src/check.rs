@@ -7,8 +7,9 @@ use isr_routes::manifest::{Diagnostic, Manifests};
 use isr_routes::{Options, Severity, compile, compile_purge};
 use serde_json::{Value, json};
 
-use crate::args::{CheckArgs, Output};
+use crate::args::CheckArgs;
 use crate::files;
+use crate::output::Output;
 
 /// Prints every problem where it stands, and a summary.
 pub(crate) fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {

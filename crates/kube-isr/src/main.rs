@@ -11,6 +11,7 @@ mod explain;
 mod files;
 mod import;
 mod operator;
+mod output;
 mod probe;
 mod process;
 mod proxy;

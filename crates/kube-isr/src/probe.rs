@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::args::ProbeArgs;
+use crate::process::duration;
 
 /// Between two attempts: soon enough for a person who waits, seldom enough for a server that starts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -16,9 +16,20 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are read: a status line is shorter.
 const STATUS_LINE: u64 = 1 << 10;
 
+#[allow(clippy::doc_markdown, reason = "these are the help text, not Markdown")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProbeArgs {
+    /// Such as http://kube-isr-proxy-admin:9090/readyz
+    #[arg(required = true, value_name = "URL", value_parser = target)]
+    urls: Vec<Target>,
+    /// For all of them together
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+}
+
 /// What is asked.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+struct Target {
     url: String,
     /// Host and port.
     authority: String,
@@ -27,7 +38,7 @@ pub(crate) struct Target {
 }
 
 /// A URL as it is typed.
-pub(crate) fn target(url: &str) -> Result<Target, String> {
+fn target(url: &str) -> Result<Target, String> {
     let rest = url.strip_prefix("http://").ok_or("write http://HOST:PORT/PATH")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let port = authority.rsplit_once(':').map(|(_, port)| port.parse::<u16>());

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 pub(crate) use cluster::{ClusterPurgeArgs, run as run_in_cluster};
 
-use crate::args::Output;
+use crate::output::Output;
 use crate::process::duration;
 use crate::purge::direct::Admin;
 use crate::purge::replica::Answer;

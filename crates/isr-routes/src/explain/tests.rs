@@ -5,8 +5,8 @@ use isr_cache::{Interval, NoStore, Policy};
 use serde_json::json;
 
 use super::{Answer, BadRequest, Explanation, describe_policy, explain};
+use crate::bad_target::BadTarget;
 use crate::compile::{Backends, Options, compile};
-use crate::target::BadTarget;
 use crate::testing::{references, resource};
 
 fn explained(routes: &[IsrRoute], url: &str) -> Explanation {

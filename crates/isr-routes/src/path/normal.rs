@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::target::BadTarget;
+use crate::bad_target::BadTarget;
 
 /// The normal form of a path; see [`crate::Target::path`].
 pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, BadTarget> {

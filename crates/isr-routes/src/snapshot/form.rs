@@ -11,10 +11,10 @@ use isr_cache::{Interval, NoStore, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::{from_hex, hex};
-use crate::key::{KeyHeader, QueryRule};
+use crate::key_header::KeyHeader;
 use crate::path::PathPattern;
 use crate::preset::Preset;
-use crate::route::{Backend, BypassRule, Prerender, Route};
+use crate::route::{Backend, BypassRule, Prerender, QueryRule, Route};
 use crate::token::Tokens;
 
 /// A route as it is written.
@@ -203,7 +203,7 @@ impl Form {
                 QueryForm::All(_) => QueryRule::All,
                 QueryForm::Names(names) => QueryRule::Names(names),
             },
-            key_headers: KeyHeader::of_route(preset, vary_by),
+            key_headers: preset.key_headers_and(vary_by),
             preset,
             default_locale: self.default_locale,
             tags: self.tags,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use isr_cache::{NoStore, Policy};
 use sha2::{Digest, Sha256};
 
-use crate::key::{Normalise, QueryRule};
-use crate::route::{BypassRule, Route};
+use crate::key_header::Normalise;
+use crate::route::{BypassRule, QueryRule, Route};
 
 /// SHA-256 over what a route means.
 pub(super) type RouteDigest = [u8; 32];

@@ -12,12 +12,10 @@ use redis::{AsyncCommands as _, FromRedisValue, RedisError};
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
-use super::server::{WAIT_MOST, digest};
+use super::entry;
+use super::server::WAIT_MOST;
 use super::write::Change;
 use super::{Shared, TIME_TO_LIVE, WITHIN, millis};
-
-/// Entries of the log that are kept, roughly. A replica that was away for longer takes everything it holds for stale.
-pub(super) const LOG_LENGTH: u64 = 100_000;
 
 /// Published purges whose epochs are kept: five times as many as a list of them holds.
 const PURGES_KEPT: u64 = 1_000;
@@ -86,15 +84,9 @@ impl Shared {
         let entries: Vec<LogEntry> = ids()
             .filter_map(|entry| {
                 let position = position(&entry.id)?;
-                let text = |name: &str| entry.get::<Vec<u8>>(name);
-                let decoded = || {
-                    let (kind, mode) = (text("kind")?, text("mode")?);
-                    let (reach, mark) = (text("reach")?, text("mark")?);
-                    let is_whole = text("sum")? == sum(&kind, &mode, &reach, &mark).as_bytes();
-                    decode(&kind, &mode, &reach, &mark).filter(|_| is_whole)
-                };
+                let invalidation = entry::read(|name| entry.get(name));
                 // What cannot be read may have meant anything.
-                let invalidation = decoded().unwrap_or_else(|| everything(position));
+                let invalidation = invalidation.unwrap_or_else(|| everything(position));
                 Some(LogEntry { position, invalidation })
             })
             .collect();
@@ -144,27 +136,6 @@ impl Shared {
 
 fn position(id: &str) -> Option<Epoch> {
     id.split('-').next()?.parse().ok().map(Epoch::at)
-}
-
-/// A digest of what an entry says.
-pub(super) fn sum(kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) -> String {
-    // Of these only what is reached may hold a 0, and it is between others of few forms.
-    digest(&[kind, mode, reach, mark].join(&0))
-}
-
-fn decode(kind: &[u8], mode: &[u8], reach: &[u8], mark: &[u8]) -> Option<Invalidation> {
-    let reach = match kind {
-        b"group" => Reach::Group(std::str::from_utf8(reach).ok()?.into()),
-        b"selected" => Reach::Selected(reach.into()),
-        _ => return None,
-    };
-    let mode = match mode {
-        b"hard" => Mode::Hard,
-        b"soft" => Mode::Soft,
-        _ => return None,
-    };
-    let epoch = Epoch(std::str::from_utf8(mark).ok()?.parse().ok()?);
-    Some(Invalidation { reach, mode, epoch })
 }
 
 /// Makes stale whatever began before this epoch.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use isr_cache::{LogEntry, Mode, News, Reach, Replica, Roll, SharedStore as _, Terms};
 use std::time::Instant;
 
-use super::log::sum;
+use super::entry::sum;
 use super::server::{REST, field, mark};
 use super::*;
 use crate::contract::{self, found, fresh, group, invalidation, keeps, settled};

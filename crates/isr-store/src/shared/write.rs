@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use isr_cache::{Epoch, Invalidation, Mode, Reach, StoredResponse, TierError};
+use isr_cache::{Epoch, Invalidation, Reach, StoredResponse, TierError};
 use redis::AsyncCommands as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::log::{LOG_LENGTH, sum};
+use super::entry;
 use super::server::{Server, digest, field, mark};
 use super::{Counts, TIME_TO_LIVE, WITHIN, millis, text};
 use crate::record;
+
+/// Entries of the log that are kept, roughly. A replica that was away for longer takes everything it holds for stale.
+const LOG_LENGTH: u64 = 100_000;
 
 /// Something to write.
 pub(super) enum Change {
@@ -71,25 +74,17 @@ pub(super) async fn run(server: Arc<Server>, counts: Arc<Counts>, mut changes: m
 }
 
 async fn invalidate(server: &Server, invalidation: &Invalidation) -> Result<Epoch, TierError> {
-    let Invalidation { reach, mode, epoch } = invalidation;
-    let mode = match mode {
-        Mode::Hard => "hard",
-        Mode::Soft => "soft",
-    };
-    let (kind, bytes) = match reach {
-        Reach::Group(group) => {
-            let mut invocation = server.scripts.mark.prepare_invoke();
-            invocation.key(server.group_key(group)).arg(mode).arg(mark(group, mode, *epoch));
-            invocation.arg(millis(TIME_TO_LIVE));
-            server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
-            ("group", group.as_bytes())
-        }
-        Reach::Selected(selector) => ("selected", &**selector),
-    };
+    let entry = entry::write(invalidation);
+    if let Reach::Group(group) = &invalidation.reach {
+        let mut invocation = server.scripts.mark.prepare_invoke();
+        invocation.key(server.group_key(group)).arg(entry.mode);
+        invocation.arg(mark(group, entry.mode, invalidation.epoch)).arg(millis(TIME_TO_LIVE));
+        server.ask::<u64>(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
+    }
     let mut invocation = server.scripts.append.prepare_invoke();
     invocation.key(server.log_key("epoch")).key(server.log_key("data-set")).key(server.log_key("log"));
-    invocation.arg(server.data_set()).arg(kind).arg(mode).arg(bytes).arg(text(*epoch)).arg(LOG_LENGTH);
-    invocation.arg(sum(kind.as_bytes(), mode.as_bytes(), bytes, text(*epoch).as_bytes()));
+    invocation.arg(server.data_set()).arg(entry.kind).arg(entry.mode).arg(entry.reach).arg(&entry.mark);
+    invocation.arg(LOG_LENGTH).arg(entry.sum());
     let position: u64 = server.ask(WITHIN, invocation.invoke_async(&mut server.writes.clone())).await?;
     Ok(Epoch::at(position))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::output::Output;
 use crate::purge::replica::{Answer, Done, NotDone};
 
 /// Routes named on a line, at most: it is to be read at a glance, and JSON has them all.

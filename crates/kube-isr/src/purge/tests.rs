@@ -8,7 +8,7 @@ use super::replica::{Answer, Done, NotDone, Replica, read};
 use super::report;
 use super::token::Token;
 use super::wanted::{Route, Wanted};
-use crate::args::Output;
+use crate::output::Output;
 
 const SECRET: &str = "example-token-of-32-characters-00";
 

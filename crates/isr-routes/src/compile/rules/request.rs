@@ -4,10 +4,10 @@ use http::HeaderName;
 use isr_api::IsrRouteSpec;
 
 use super::{limit, too_long};
-use crate::key::{KeyHeader, QueryRule, may_tell_pages_apart};
+use crate::key_header::{KeyHeader, may_tell_pages_apart};
 use crate::preset::Preset;
 use crate::report::Report;
-use crate::route::BypassRule;
+use crate::route::{BypassRule, QueryRule};
 
 /// The most query parameters that a route may allow: each multiplies its pages.
 const MAX_QUERY_NAMES: usize = 32;
@@ -80,7 +80,7 @@ pub(super) fn key_headers(spec: &IsrRouteSpec, preset: &Preset, report: &mut Rep
             vary_by.push(name);
         }
     }
-    KeyHeader::of_route(preset, vary_by)
+    preset.key_headers_and(vary_by)
 }
 
 pub(super) fn bypass(spec: &IsrRouteSpec, report: &mut Report) -> Vec<BypassRule> {

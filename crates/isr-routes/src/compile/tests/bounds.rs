@@ -163,7 +163,7 @@ fn what_the_definition_bounds_is_bounded() {
 #[test]
 fn headers_that_the_definition_refuses_in_keys_are_refused() {
     let definition = serde_json::to_string(&isr_api::crds()[0]).expect("JSON");
-    for name in crate::key::NOT_FOR_KEYS {
+    for name in crate::key_header::NOT_FOR_KEYS {
         assert!(definition.contains(&format!("'{name}'")), "the definition refuses {name} in varyBy too");
     }
 }

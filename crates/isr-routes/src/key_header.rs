@@ -1,7 +1,23 @@
-//! Normal forms of the header values that may be part of a key.
+//! The request headers that are part of a key, and the normal forms of their values.
 //!
 //! A header that is keyed multiplies the stored pages by the number of its values, and visitors choose its values.
 //! Every normal form is therefore bounded, and a value outside of its bounds counts as absent.
+
+use http::HeaderName;
+use isr_cache::RequestFields;
+
+/// A request header whose normalised value is part of a page's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHeader {
+    /// The header.
+    pub name: HeaderName,
+    /// How its value is normalised.
+    pub normalise: Normalise,
+    /// The header and value without which this one counts as absent.
+    pub only_with: Option<(&'static str, &'static str)>,
+    /// Headers and values that a render carries beside this one.
+    pub sent_with: &'static [(&'static str, &'static str)],
+}
 
 /// How a header's value is brought into the form that is keyed and passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +76,21 @@ pub(crate) const NOT_FOR_KEYS: [&str; 24] = [
 /// Whether a header named in `varyBy` may tell pages apart. `name` is in lower case.
 pub(crate) fn may_tell_pages_apart(name: &str) -> bool {
     !NOT_FOR_KEYS.contains(&name)
+}
+
+impl KeyHeader {
+    /// A header that stands for itself.
+    pub fn new(name: HeaderName, normalise: Normalise) -> Self {
+        Self { name, normalise, only_with: None, sent_with: &[] }
+    }
+
+    /// Appends the normal form of the header and says whether there is any.
+    pub(crate) fn write(&self, request: &impl RequestFields, out: &mut Vec<u8>) -> bool {
+        let counts = self.only_with.is_none_or(|(name, value)| {
+            request.first(&HeaderName::from_static(name)).is_some_and(|sent| sent == value.as_bytes())
+        });
+        counts && self.normalise.write(request.values(&self.name), out)
+    }
 }
 
 impl Normalise {
