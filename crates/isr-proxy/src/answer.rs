@@ -1,5 +1,7 @@
 //! Answering from a stored response: the right representation, 304, a range, HEAD; and the fields that tell why.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
@@ -7,7 +9,8 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 use isr_cache::{
-    CacheStatus, Coding, Precondition, Range, StoredResponse, XIsrCache, conditional, negotiate, range,
+    CacheStatus, Coding, Forward, Precondition, Range, StoredResponse, XIsrCache, conditional, negotiate,
+    range,
 };
 
 use crate::body::Body;
@@ -22,6 +25,12 @@ const FIELDS: usize = 16;
 pub(crate) struct Label<'a> {
     pub(crate) short: XIsrCache,
     pub(crate) status: CacheStatus<'a>,
+}
+
+/// Why a request goes past the cache.
+pub(crate) struct Past {
+    pub(crate) reason: Forward,
+    pub(crate) detail: Cow<'static, str>,
 }
 
 /// The response to a GET or HEAD with these headers, `age` seconds after the stored response was made.

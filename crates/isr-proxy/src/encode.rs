@@ -4,13 +4,11 @@
 //! it, who gets the page as it is; and of a page that is rendered anew, those that were asked for before are made at once.
 
 use std::io::Write;
-use std::num::NonZero;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use isr_cache::{Coding, Compressed, RequestFields, StoredResponse, negotiate};
-use tokio::sync::Semaphore;
 
 use crate::page::entity_tag;
 use crate::state::Proxy;
@@ -24,16 +22,6 @@ const BROTLI_LEVEL: i32 = 5;
 
 /// The window of Brotli, as a power of two: pages are seldom longer than 4 MiB.
 const BROTLI_WINDOW: i32 = 22;
-
-/// Variants that wait or are being made at a time, for each thread that makes them. Whoever asks beyond that asks again with the next
-/// request for the page; it is served as it is until then.
-const AT_ONCE: usize = 32;
-
-/// The room for variants under way.
-pub(crate) fn room() -> Arc<Semaphore> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new(AT_ONCE * threads))
-}
 
 /// Has made what the visitor would rather have than what there is.
 pub(crate) fn ask(

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use isr_cache::{Entry, Timestamp};
 use tokio::sync::watch;
 
-use crate::render::Landing;
+use crate::landing::Landing;
 
 /// Shards of the table: renders of different pages rarely meet at one lock on any machine we know of.
 const SHARDS: usize = 64;

@@ -11,13 +11,14 @@ use isr_cache::{
 use isr_routes::{Route, Target};
 use tokio::sync::{oneshot, watch};
 
-use crate::answer::{Label, answer};
+use crate::answer::{Label, Past, answer};
 use crate::body::Body;
+use crate::job::Job;
+use crate::landing::{Certainty, Landing, Rendered};
 use crate::page::belongs;
 use crate::pass::problem;
 use crate::problem::Problem;
-use crate::render::{self, Certainty, Job, Landing, Rendered};
-use crate::respond::Past;
+use crate::render;
 use crate::state::Proxy;
 use crate::{encode, origin, upstream};
 

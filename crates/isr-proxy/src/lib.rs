@@ -24,6 +24,7 @@ mod answer;
 mod body;
 mod clock;
 mod config;
+mod connection;
 mod encode;
 mod entries;
 mod fields;
@@ -32,7 +33,9 @@ mod framing;
 mod hit;
 mod interval;
 mod invalidate;
+mod job;
 mod judge;
+mod landing;
 mod listen;
 mod log;
 mod metrics;
@@ -49,6 +52,7 @@ mod problem;
 mod purges;
 mod render;
 mod respond;
+mod room;
 mod slots;
 mod source;
 mod state;
@@ -156,7 +160,7 @@ impl Server {
         // These end with the process: health is asked for, and certificates may change, until the last moment.
         tokio::spawn(admin::serve(Arc::clone(&proxy), admin));
         tokio::spawn(source.follow(Arc::clone(&proxy)));
-        tokio::spawn(purges::follow(Arc::clone(&proxy)));
+        tokio::spawn(purges::follow::follow(Arc::clone(&proxy)));
         let following = Arc::clone(&proxy);
         let following = tokio::spawn(async move { following.pages.follow(&following.clock).await });
         // Ends by itself when the process drains.

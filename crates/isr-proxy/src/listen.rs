@@ -20,11 +20,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::Body;
 use crate::config::Scheme;
+use crate::connection::Connection;
 use crate::problem::Problem;
 use crate::respond::respond;
 use crate::state::{Closing, Draining, Proxy, Visitor};
 use crate::tls::Current;
-use crate::wire::{Connection, HEAD_WITHIN, Outlet, Wire};
+use crate::wire::{HEAD_WITHIN, Outlet, Wire};
 use crate::workers::Workers;
 
 /// Connections at a time. Each takes some 20 KiB; more wait in the kernel's queue.

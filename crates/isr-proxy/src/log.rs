@@ -8,10 +8,11 @@ use isr_cache::{Flight, Outcome};
 use tokio::time::Instant;
 
 use crate::body::Body;
+use crate::job::Job;
 use crate::judge::Judged;
+use crate::landing::Rendered;
 use crate::metrics::{outcome_name, trigger_name};
 use crate::problem::X_ISR_CACHE;
-use crate::render::{Job, Rendered};
 use crate::state::Visitor;
 
 /// A render has ended.

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::pages::Pages;
-use crate::prerender::Prerendering;
+use crate::prerender::known::Prerendering;
 use prerender::PrerenderMetrics;
 
 /// Everything that is counted.

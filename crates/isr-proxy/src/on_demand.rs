@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use crate::answer::{Label, answer};
 use crate::body::Body;
 use crate::interval::{self, Waited};
+use crate::landing::{Certainty, Rendered};
 use crate::origin::REVALIDATE;
 use crate::problem::{Problem, sentence};
-use crate::render::{Certainty, Rendered};
 use crate::state::Proxy;
 
 /// The names under which Vercel and Next.js report a revalidation; `res.revalidate()` looks for them.

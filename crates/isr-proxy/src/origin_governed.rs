@@ -30,7 +30,6 @@ use crate::pass::pass;
 use crate::problem::Problem;
 use crate::state::{Proxy, Visitor};
 use ask::Candidate;
-pub(crate) use filing::{note_framing, room};
 use turn::Turn;
 
 type Answered = (Result<Response<Body>, Problem>, XIsrCache);

@@ -6,20 +6,19 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use isr_routes::{Backend, Target};
 
 use crate::body::{Body, IdleLimit};
+use crate::connection::Connection;
 use crate::fields::{add_via, is_loop, is_upgrade, strip_hop_by_hop};
 use crate::forwarded;
 use crate::origin::{REVALIDATE, SINCE};
-use crate::origin_governed::note_framing;
 use crate::problem::{Problem, sentence};
 use crate::state::{Proxy, Visitor};
 use crate::tunnel;
 use crate::upstream::{Interim, OriginError};
-use crate::wire::Connection;
 
 /// Header fields of a request that goes on, in bytes, at most. Node.js accepts 16 KiB; what passes here and fails there
 /// is an error page that a cache beyond us may store.
@@ -128,6 +127,20 @@ pub(crate) async fn pass(
     add_via(response.headers_mut(), received);
     let limit = proxy.config.limits.stream_idle;
     Ok(response.map(|body| Body::stream(IdleLimit::new(body, limit))))
+}
+
+/// Marks a response whose body ends with its connection. Nobody can tell such an end from a crash (RFC 9112 §8).
+#[derive(Clone, Copy)]
+pub(crate) struct EndsWithConnection;
+
+/// Notes how the body of a response from the origin is framed, while its fields still tell.
+fn note_framing<B: HttpBody>(response: &mut Response<B>) {
+    let framed = response.headers().contains_key(TRANSFER_ENCODING)
+        || response.body().size_hint().exact().is_some()
+        || response.body().is_end_stream();
+    if !framed {
+        response.extensions_mut().insert(EndsWithConnection);
+    }
 }
 
 /// Joins the two sides of an upgraded connection until either ends.

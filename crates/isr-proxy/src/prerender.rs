@@ -14,103 +14,29 @@
 mod agenda;
 mod fetch;
 mod follow;
+pub(crate) mod known;
 mod names;
 mod orders;
 mod page;
-mod progress;
+pub(crate) mod progress;
 mod sitemap;
 mod unfinished;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use isr_cache::{Reach, Realm};
 use isr_routes::Route;
-use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
-
-pub(crate) use progress::{Mapped, Progress};
 
 use crate::active::Active;
 use crate::state::{Draining, Proxy};
 use orders::{Order, Orders};
 
-/// Pages that are looked for on the disk or in the shared tier at a time: visitors' pages come from there as well.
-const LOOKS: usize = 4;
-
-/// Sitemaps that are held in memory at a time.
-const SITEMAPS: usize = 4;
-
 /// How often a proxy that begins looks whether it knows the routes and what was invalidated.
 const BEGIN_LOOK: Duration = Duration::from_millis(50);
-
-/// What the rest of the proxy knows of it.
-pub(crate) struct Prerendering {
-    /// Another table is in force.
-    reloaded: Notify,
-    looks: Semaphore,
-    sitemaps: Semaphore,
-    known: Mutex<Known>,
-}
-
-/// How far which routes are.
-#[derive(Default)]
-struct Known {
-    /// The digest of the table that they are of.
-    table: String,
-    progress: BTreeMap<Arc<str>, Progress>,
-}
-
-impl Prerendering {
-    pub(crate) fn new() -> Self {
-        Self {
-            reloaded: Notify::new(),
-            looks: Semaphore::new(LOOKS),
-            sitemaps: Semaphore::new(SITEMAPS),
-            known: Mutex::default(),
-        }
-    }
-
-    /// Another table is in force.
-    pub(crate) fn reloaded(&self) {
-        self.reloaded.notify_one();
-    }
-
-    /// How far a route is that names pages.
-    pub(crate) fn progress(&self, route: &str) -> Option<Progress> {
-        self.lock().progress.get(route).cloned()
-    }
-
-    /// How far all of them are.
-    pub(crate) fn each(&self, mut see: impl FnMut(&str, &Progress)) {
-        for (route, progress) in &self.lock().progress {
-            see(route, progress);
-        }
-    }
-
-    /// Changes what is told of a route, if it is still told of.
-    fn tell(&self, route: &str, change: impl FnOnce(&mut Progress)) {
-        if let Some(progress) = self.lock().progress.get_mut(route) {
-            change(progress);
-        }
-    }
-
-    /// The routes whose pages are not all there, for whoever asks what this proxy is at; nothing while the table of this digest
-    /// is too new for it to be known.
-    pub(crate) fn unfinished(&self, table: &str) -> Option<Value> {
-        let known = self.lock();
-        let routes = known.progress.iter().map(|(route, progress)| (&**route, progress));
-        (known.table == table).then(|| unfinished::describe(routes))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // Every change is an assignment.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A route whose pages are looked after. The task ends with this.
 struct Followed {
@@ -145,7 +71,7 @@ async fn look_after(proxy: &Arc<Proxy>) {
     renew(proxy, &mut followed);
     loop {
         tokio::select! {
-            () = proxy.prerendering.reloaded.notified() => renew(proxy, &mut followed),
+            () = proxy.prerendering.has_reloaded() => renew(proxy, &mut followed),
             heard = invalidated.recv() => match heard {
                 Ok(reach) => order(&followed, &reach),
                 Err(RecvError::Lagged(_)) => order_all(followed.values()),
@@ -166,19 +92,18 @@ fn renew(proxy: &Arc<Proxy>, followed: &mut HashMap<Arc<str>, Followed>) {
         .map(|route| (&*route.id, route))
         .collect();
     followed.retain(|id, known| routes.get(&**id).is_some_and(|route| ***route == *known.route));
-    proxy.prerendering.lock().progress.retain(|id, _| followed.contains_key(id));
+    proxy.prerendering.retain(|id| followed.contains_key(id));
     for (id, route) in routes {
         if followed.contains_key(id) {
             continue;
         }
-        let progress = Progress { waiting: 1, ..Progress::default() };
-        proxy.prerendering.lock().progress.insert(Arc::clone(&route.id), progress);
+        proxy.prerendering.begin(&route.id);
         let orders = Arc::new(Orders::default());
         orders.add(Order::Everything);
         let task = tokio::spawn(follow::follow(Arc::clone(proxy), Arc::clone(route), Arc::clone(&orders)));
         followed.insert(Arc::clone(&route.id), Followed { route: Arc::clone(route), orders, task });
     }
-    proxy.prerendering.lock().table.clone_from(&active.digest);
+    proxy.prerendering.are_of(&active.digest);
 }
 
 /// Tells those whose pages an invalidation may reach.

@@ -7,97 +7,30 @@
 use std::sync::Arc;
 
 use http::Response;
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::SET_COOKIE;
 use isr_cache::{
-    Epoch, Flight, Group, Interval, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse,
-    TierError, Trigger,
+    Epoch, Flight, Mode, Next, Outcome, Render, SPREAD_MAX, Standing, Store, StoredResponse, Trigger,
 };
-use isr_routes::{RenderTarget, Route};
 use isr_store::give_way;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::fields::strip_hop_by_hop;
+use crate::job::Job;
 use crate::judge::{Answered, Judged, judge};
+use crate::landing::{Certainty, Landing, Rendered};
 use crate::metrics::RenderLabels;
 use crate::origin::{self, Answer};
 use crate::page::{self, Ingredients};
-use crate::pages::{Certain, Claimed, Hold};
+use crate::pages::{Claimed, Hold};
 use crate::slots::Slot;
 use crate::state::Proxy;
 use crate::upstream::OriginError;
 use crate::{encode, log};
 
-/// Everything a render needs to know; what follows from the key alone.
-pub(crate) struct Job {
-    pub(crate) route: Arc<Route>,
-    pub(crate) policy: Interval,
-    pub(crate) key: Box<[u8]>,
-    pub(crate) host: String,
-    pub(crate) path: String,
-    /// The path of the page that this one belongs to: its own, or for a data companion the page's.
-    pub(crate) page: String,
-    pub(crate) target: RenderTarget,
-    pub(crate) group: Arc<Group>,
-    pub(crate) trace: Option<HeaderValue>,
-}
-
-impl Job {
-    /// Whether this is data of a page.
-    fn is_data(&self) -> bool {
-        self.route.is_data(&self.path, &self.page, &self.target.headers)
-    }
-}
-
-/// The render that landed last.
-#[derive(Clone, Debug)]
-pub(crate) struct Landing {
-    /// Its number; zero before any.
-    pub(crate) number: u64,
-    pub(crate) result: Rendered,
-    /// Of a render on demand: whether what it replaced can come back.
-    pub(crate) certain: Certainty,
-}
-
-/// Whether something survives a restart, for all who wait to know.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Certainty(Option<watch::Receiver<Option<Result<(), TierError>>>>);
-
-impl Certainty {
-    fn of(certain: Certain) -> Self {
-        let (tell, told) = watch::channel(None);
-        tokio::spawn(async move { tell.send(Some(certain.await)) });
-        Self(Some(told))
-    }
-
-    /// Waits until it is known.
-    pub(crate) async fn known(self) -> Result<(), TierError> {
-        let Some(mut told) = self.0 else { return Ok(()) };
-        let known = told.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
-        known.unwrap_or_else(|| Err(TierError("the process is ending".into())))
-    }
-}
-
-/// What a render brought to those who wait.
-#[derive(Clone, Debug)]
-pub(crate) enum Rendered {
-    /// A response, stored or not.
-    Response { response: Arc<StoredResponse>, outcome: Outcome, detail: Option<Arc<str>> },
-    /// A response too long to keep for anybody but its first visitor.
-    TooLong,
-    /// Nothing.
-    Failed(OriginError),
-}
-
 /// Where the first visitor gets a body that is too long to store.
 pub(crate) type Streamed = oneshot::Sender<Response<Body>>;
-
-impl Landing {
-    pub(crate) fn none() -> Self {
-        Self { number: 0, result: Rendered::TooLong, certain: Certainty::default() }
-    }
-}
 
 /// Begins a render that [`isr_cache::Entry`] asked for, in this slot if the caller has waited for one.
 pub(crate) fn begin(

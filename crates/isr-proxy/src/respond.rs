@@ -11,7 +11,7 @@ use http_body::Body as _;
 use isr_cache::{CacheStatus, Forward, Handling, Policy, XIsrCache};
 use isr_routes::{Backend, Found, HostRoutes, Route, Target};
 
-use crate::answer::Label;
+use crate::answer::{Label, Past};
 use crate::body::{Body, BoxError};
 use crate::fields::is_upgrade;
 use crate::origin::REVALIDATE;
@@ -159,12 +159,6 @@ fn no_route(host: &HostRoutes, target: &Target<'_>) -> Problem {
 fn unknown_host(target: &Target<'_>) -> Problem {
     let detail = format!("No IsrRoute has the hostname {}. Add it to spec.hostnames of one.", target.host);
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "Unknown Host", detail)
-}
-
-/// Why a request goes past the cache.
-pub(crate) struct Past {
-    pub(crate) reason: Forward,
-    pub(crate) detail: Cow<'static, str>,
 }
 
 fn bypass(

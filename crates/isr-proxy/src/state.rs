@@ -16,14 +16,13 @@ use tokio::sync::{Semaphore, watch};
 use crate::active::Active;
 use crate::clock::Clock;
 use crate::config::{Config, Routes, Scheme};
-use crate::encode;
 use crate::entries::Entries;
 use crate::metrics::Metrics;
 use crate::origin::Renderer;
-use crate::origin_governed;
 use crate::pages::Pages;
-use crate::prerender::Prerendering;
+use crate::prerender::known::Prerendering;
 use crate::purges::Purges;
+use crate::room;
 use crate::slots::Slots;
 use crate::upstream::Upstream;
 
@@ -107,8 +106,8 @@ impl Proxy {
             upstream,
             renderer,
             slots: Slots::new(limits),
-            reading: origin_governed::room(limits.memory_bytes),
-            compressing: encode::room(),
+            reading: room::for_reading(limits.memory_bytes),
+            compressing: room::for_compressing(),
             metrics: Metrics::new(),
             prerendering: Prerendering::new(),
             draining: watch::Sender::new(Draining::No),

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::activity::Activity;
 use crate::body::{Body, BoxError};
 use crate::config::Limits;
-use crate::wire::Connection;
+use crate::connection::Connection;
 
 /// A connection idle for longer is not used again. Node.js closes idle connections after 5 s: a request sent at that
 /// moment would be lost.

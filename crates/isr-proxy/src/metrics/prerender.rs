@@ -7,7 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::metric;
-use crate::prerender::{Mapped, Prerendering, Progress};
+use crate::prerender::known::Prerendering;
+use crate::prerender::progress::{Mapped, Progress};
 
 /// Looks at pages, and how far routes are.
 pub(crate) struct PrerenderMetrics {

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    AGE, CONTENT_LENGTH, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, TRANSFER_ENCODING,
-};
+use http::header::{AGE, CONTENT_LENGTH, DATE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
-use http_body::Body as HttpBody;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
@@ -22,9 +20,9 @@ use isr_routes::{Route, Target};
 
 use crate::body::{Body, BoxError, Resumed};
 use crate::page::{self, http_date};
+use crate::pass::EndsWithConnection;
 use crate::state::Proxy;
 use crate::upstream::innermost;
-pub(crate) use capture::room;
 use capture::{Capture, Reading};
 
 /// Everything that is known when a request goes out and needed when its response is stored.
@@ -50,20 +48,6 @@ pub(super) enum Kept {
     TooLong(Response<Body>),
     /// It broke off, and nobody has seen a byte of it.
     Broken(String),
-}
-
-/// Marks a response whose body ends with its connection. Nobody can tell such an end from a crash (RFC 9112 §8).
-#[derive(Clone, Copy)]
-struct EndsWithConnection;
-
-/// Notes how the body of a response from the origin is framed, while its fields still tell.
-pub(crate) fn note_framing<B: HttpBody>(response: &mut Response<B>) {
-    let framed = response.headers().contains_key(TRANSFER_ENCODING)
-        || response.body().size_hint().exact().is_some()
-        || response.body().is_end_stream();
-    if !framed {
-        response.extensions_mut().insert(EndsWithConnection);
-    }
 }
 
 impl Filing {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use isr_cache::{Outcome, Standing, Timestamp, Verdict, Watermark, Why};
 use tokio::sync::watch;
 
-use crate::render::Landing;
+use crate::landing::Landing;
 use crate::state::Proxy;
 
 /// Whose turn it is to validate.

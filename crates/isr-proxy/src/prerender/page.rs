@@ -9,7 +9,8 @@ use isr_routes::{Found, Route, Target};
 use tokio::sync::oneshot;
 
 use crate::interval::{self, Waited};
-use crate::render::{self, Rendered};
+use crate::landing::Rendered;
+use crate::render;
 use crate::state::Proxy;
 
 /// Renders begun by others that are waited for in turn: one that fails, or began before an invalidation, is followed by

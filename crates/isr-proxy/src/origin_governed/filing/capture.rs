@@ -10,20 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::{Body, BoxError};
 use crate::page::compact_body;
+use crate::room::STEP;
 use crate::state::Proxy;
-
-/// Bytes that may be held at once by bodies that are not whole yet, as a part of the memory for stored pages: one in
-/// four. Beyond it bodies pass without being stored; otherwise a thousand slow readers would fill the memory.
-const SHARE: u64 = 4;
-
-/// Held at a time: small enough for small pages, large enough to count rarely.
-const STEP: usize = 16 * 1024;
-
-/// The room for bodies that are not whole yet, in steps.
-pub(crate) fn room(memory_bytes: u64) -> Arc<Semaphore> {
-    let steps = usize::try_from(memory_bytes / SHARE).unwrap_or(usize::MAX) / STEP;
-    Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS)))
-}
 
 /// The part of a body that has been read.
 pub(super) struct Reading {
