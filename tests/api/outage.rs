@@ -128,6 +128,25 @@ async fn api_without_api_server_and_operator_a_proxy_starts_with_the_last_table(
     cluster.says("page", "Ready", "True Ready").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_a_state_folder_that_hangs_holds_up_no_route() {
+    let cluster = Cluster::new().await;
+    let _operator = cluster.operator("operator-1");
+    let folder = cluster.plane.path("state-proxy-1");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    // Opening a pipe that nobody reads takes for ever, as writing does where a disk hangs.
+    let pipe = folder.join("routes.json.new");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success(), "{made}");
+    let proxy = cluster.proxy("proxy-1").await;
+    for interval in ["10s", "20s", "30s"] {
+        cluster.route(&route("/page").named("page").interval(interval));
+        cluster.says("page", "Ready", "True Ready").await;
+    }
+    assert_eq!(proxy.admin_json("/configz").await["routes"], 1);
+    assert!(!folder.join("routes.json").exists(), "nothing could be kept");
+}
+
 /// How long the API server is away: pauses that go on doubling would be 30 s by then, and the Lease is lost.
 const AWAY: Duration = Duration::from_secs(20);
 

@@ -146,7 +146,7 @@ async fn measure(routes: usize, changes: usize) {
     }
     times.sort();
     println!(
-        "apply → served by both proxies and Programmed=True, {changes} changes: p50 {:.0?}, p99 {:.0?}, most {:.0?}",
+        "apply → served by both proxies and Programmed=True, {changes} changes: p50 {:.2?}, p99 {:.2?}, most {:.2?}",
         times[changes / 2],
         times[(changes * 99).div_ceil(100) - 1],
         times[changes - 1]

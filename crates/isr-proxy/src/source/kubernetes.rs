@@ -15,6 +15,7 @@ use isr_routes::{OriginToken, RouteTable};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use tokio::sync::watch;
 
 use super::last_good::{self, Saved};
 use super::published::{Complete, INDEX_KEY, Published, SHARD_KEY};
@@ -45,6 +46,8 @@ pub(crate) struct Kubernetes {
     secret: String,
     label: String,
     state_dir: Option<PathBuf>,
+    /// Where the last good table goes to be kept.
+    keeping: watch::Sender<Option<Arc<Saved>>>,
     published: Published,
     /// Generation and digest of the table in force.
     in_force: (u64, String),
@@ -65,6 +68,7 @@ impl Kubernetes {
             secret: format!("{}-origin-tokens", at.installation),
             label: format!("{LABEL}={}", at.installation),
             state_dir: state_dir.map(Path::to_owned),
+            keeping: watch::Sender::default(),
             published: Published::default(),
             in_force: (0, String::new()),
             complaint: String::new(),
@@ -101,6 +105,9 @@ impl Kubernetes {
 
     /// Follows the published objects for ever.
     pub(super) async fn follow(mut self: Box<Self>, proxy: Arc<Proxy>) {
+        if let Some(folder) = self.state_dir.clone() {
+            tokio::spawn(last_good::keep(folder, self.keeping.subscribe()));
+        }
         let objects: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
         let events = isr_cluster::watch(objects, watcher::Config::default().labels(&self.label));
         let mut events = events.ready_chunks(EVENTS_AT_ONCE);
@@ -218,7 +225,10 @@ impl Kubernetes {
         let (shards, origin_tokens) = self.published.parts(&complete.index);
         let saved = Saved { index: complete.index.clone(), shards, origin_tokens };
         self.apply(proxy, complete);
-        self.save(saved).await;
+        // Without a ConfigMap that went after it was read it would be no table; the next one is kept again.
+        if saved.shards.len() == saved.index.shards.len() {
+            self.keeping.send_replace(Some(Arc::new(saved)));
+        }
         Ok(())
     }
 
@@ -265,24 +275,6 @@ impl Kubernetes {
         let origin = Origin { source: "kubernetes", generation: index.generation, digest: index.digest };
         put_in_force(proxy, Active::new(origin, assembled.table, problems, &proxy.metrics), result);
         self.complaint.clear();
-    }
-
-    async fn save(&self, saved: Saved) {
-        let Some(folder) = self.state_dir.clone() else { return };
-        if saved.shards.len() != saved.index.shards.len() {
-            // A ConfigMap went after it was read; the next table is saved again.
-            return;
-        }
-        let saving = tokio::task::spawn_blocking(move || {
-            let result = last_good::save(&folder, &saved);
-            (folder, result)
-        });
-        if let Ok((folder, Err(error))) = saving.await {
-            tracing::error!(
-                "the last good table cannot be kept in {}: {error}; without an API server, the next start has no routes",
-                folder.display()
-            );
-        }
     }
 
     fn complain(&mut self, proxy: &Proxy, result: &'static str, message: String) {

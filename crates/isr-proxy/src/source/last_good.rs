@@ -1,16 +1,18 @@
 //! The last good table on disk, for a start without an API server.
 //!
 //! JSON with the index, its shards and the origin tokens. Index and shards are checked as if they came from the API server.
+//! No route waits for it: a disk that hangs costs a start without an API server, and nothing else.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use isr_routes::OriginToken;
 use isr_routes::snapshot::Index;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 
 use crate::state_file::{self, Unusable};
 
@@ -44,8 +46,23 @@ struct Content {
     origin_tokens: BTreeMap<String, String>,
 }
 
+/// Keeps each latest table in the folder, until nobody is left to say which it is. Those that are replaced while one is being written
+/// are left out.
+pub(super) async fn keep(folder: PathBuf, mut latest: watch::Receiver<Option<Arc<Saved>>>) {
+    while latest.changed().await.is_ok() {
+        let Some(saved) = latest.borrow_and_update().clone() else { continue };
+        let to = folder.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || save(&to, &saved)).await {
+            tracing::error!(
+                "the last good table cannot be kept in {}: {error}; without an API server, the next start has no routes",
+                folder.display()
+            );
+        }
+    }
+}
+
 /// Writes the table into the folder: after a crash at any moment the file holds this table or the one before.
-pub(super) fn save(folder: &Path, saved: &Saved) -> io::Result<()> {
+fn save(folder: &Path, saved: &Saved) -> io::Result<()> {
     let shards = saved.shards.iter().map(|bytes| serde_json::from_str(bytes)).collect::<Result<_, _>>()?;
     let written = Written {
         format: FORMAT,
