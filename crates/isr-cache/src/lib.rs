@@ -69,7 +69,7 @@ pub use shared::{
     Claim, LOCK_FOR, LogEntry, News, RENEW_EVERY, REPLICA_GONE_AFTER, Replica, Roll, SharedStore,
     SharedUsage, Terms,
 };
-pub use stored::{Compressed, Governed, Representation, StoredResponse};
+pub use stored::{Compressed, Extra, Governed, Representation, StoredResponse};
 pub use storing::{NotStored, RenderOutcome};
 pub use tier::{BoxFuture, Invalidation, Reach, Tier, TierError};
 pub use time::{Seconds, Timestamp};

@@ -21,12 +21,12 @@ pub struct Choice<'s> {
 pub fn choose<'s>(request: &impl RequestFields, stored: &'s StoredResponse) -> Choice<'s> {
     let is_settled = stored.asked.is_settled();
     // Who says nothing gets it as it is, whatever else there is.
-    if stored.compressed.is_empty() && is_settled || request.first(&ACCEPT_ENCODING).is_none() {
+    if stored.compressed().is_empty() && is_settled || request.first(&ACCEPT_ENCODING).is_none() {
         return Choice { representation: stored.identity(), missing: None };
     }
     let accepted = Accepted::read(request);
     let mut best = (stored.identity(), accepted.weight(Coding::Identity));
-    for candidate in stored.compressed.iter().map(Compressed::as_representation) {
+    for candidate in stored.compressed().iter().map(Compressed::as_representation) {
         let weight = accepted.weight(candidate.coding);
         let smaller = candidate.body.len() < best.0.body.len();
         if weight > 0 && (weight > best.1 || weight == best.1 && smaller) {
@@ -121,21 +121,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Asked, Epoch, Group, Head, Render, Timestamp};
+    use crate::{Asked, Epoch, Extra, Group, Head, Render, Timestamp};
 
     fn stored() -> StoredResponse {
         let body = |len| Bytes::from(vec![0; len]);
-        let compressed = |coding, len| Compressed { coding, body: body(len), etag: None };
+        let compressed = [(Coding::Gzip, 300), (Coding::Brotli, 250)].map(|(coding, len)| Compressed {
+            coding,
+            body: body(len),
+            etag: None,
+        });
         StoredResponse {
             head: Head::new(StatusCode::OK, &"".into(), None, std::iter::empty()),
             body: body(2000),
-            compressed: Box::new([compressed(Coding::Gzip, 300), compressed(Coding::Brotli, 250)]),
             asked: Asked::never(),
             modified: None,
             render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
-            governed: None,
             group: Arc::new(Group::new("/".into())),
-            tags: Box::default(),
+            extra: Extra { compressed: Box::new(compressed), ..Extra::default() }.if_any(),
         }
     }
 
@@ -151,7 +153,7 @@ mod tests {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
         let html = HeaderValue::from_static("text/html");
         let mut plain = stored();
-        plain.compressed = Box::default();
+        plain.extra = None;
         plain.head = Head::new(StatusCode::OK, &"".into(), None, [(&CONTENT_TYPE, &html)].into_iter());
         plain.asked = Asked::not_yet(&plain.head, &plain.body);
         let choice = choose(&headers, &plain);

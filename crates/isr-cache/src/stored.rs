@@ -18,18 +18,25 @@ pub struct StoredResponse {
     pub head: Head,
     /// The body as the origin sent it.
     pub body: Bytes,
-    /// The same content, compressed; made after the response was stored, so that nobody waits for it.
-    pub compressed: Box<[Compressed]>,
-    /// Which of these have been asked for.
+    /// Which compressed representations have been asked for.
     pub asked: Asked,
     /// When the content last changed, if the origin said so (`Last-Modified`).
     pub modified: Option<Seconds>,
     /// When and in which epoch it was rendered.
     pub render: Render,
-    /// How long it is fresh, where the origin decides ([`Policy::Origin`](crate::Policy::Origin)).
-    pub governed: Option<Box<Governed>>,
     /// The group that it belongs to, with its invalidations.
     pub group: Arc<Group>,
+    /// What many responses have nothing of, and nothing for those.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What many stored responses have nothing of.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// The same content, compressed; made after the response was stored, so that nobody waits for it.
+    pub compressed: Box<[Compressed]>,
+    /// How long it is fresh, where the origin decides ([`Policy::Origin`](crate::Policy::Origin)).
+    pub governed: Option<Box<Governed>>,
     /// The tags that it came with; those of its route are not among them.
     pub tags: Box<[Box<str>]>,
 }
@@ -87,17 +94,33 @@ const PLACES: usize = 80;
 /// Allocators round lines, name and key up to the next 16 bytes, and have records of their own.
 const ROUNDING: usize = 3 * 8 + 20;
 
+/// What a response takes that has anything of this, rounded up as the allocator does.
+const EXTRA: usize = size_of::<Extra>() + 8;
+
 /// What each compressed representation takes beside its body: itself, its entity tag, a reference count.
 const COMPRESSED: usize = size_of::<Compressed>() + 40 + 24;
 
 impl StoredResponse {
     /// The memory this response takes, in bytes, bodies included.
     pub fn weight(&self) -> usize {
-        let tags: usize = self.tags.iter().map(|tag| 2 * (size_of::<Box<str>>() + tag.len())).sum();
-        let compressed: usize = self.compressed.iter().map(|made| COMPRESSED + made.body.len()).sum();
-        let governed = self.governed.as_ref().map_or(0, |_| size_of::<Governed>());
         let named = self.group.name().len() + self.head.own_bytes();
-        FIXED + named + tags + governed + self.body.len() + compressed
+        FIXED + named + self.body.len() + self.extra.as_deref().map_or(0, Extra::weight)
+    }
+
+    /// The compressed representations.
+    #[inline]
+    pub fn compressed(&self) -> &[Compressed] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.compressed)
+    }
+
+    /// How long it is fresh, where the origin decides.
+    pub fn governed(&self) -> Option<&Governed> {
+        self.extra.as_deref()?.governed.as_deref()
+    }
+
+    /// The tags that it came with.
+    pub fn tags(&self) -> &[Box<str>] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.tags)
     }
 
     /// The status.
@@ -120,12 +143,29 @@ impl StoredResponse {
 
     /// All representations, the uncompressed one first.
     pub fn representations(&self) -> impl Iterator<Item = Representation<'_>> {
-        std::iter::once(self.identity()).chain(self.compressed.iter().map(Compressed::as_representation))
+        std::iter::once(self.identity()).chain(self.compressed().iter().map(Compressed::as_representation))
     }
 
     /// The value of a stored field.
     pub fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         self.head.field(name)
+    }
+}
+
+impl Extra {
+    /// Behind a pointer, if there is anything of it.
+    pub fn if_any(self) -> Option<Box<Self>> {
+        let Self { compressed, governed, tags } = &self;
+        let is_any = !compressed.is_empty() || governed.is_some() || !tags.is_empty();
+        is_any.then(|| Box::new(self))
+    }
+
+    fn weight(&self) -> usize {
+        let compressed: usize = self.compressed.iter().map(|made| COMPRESSED + made.body.len()).sum();
+        let governed = self.governed.as_ref().map_or(0, |_| size_of::<Governed>());
+        // Its group has them as well.
+        let tags: usize = self.tags.iter().map(|tag| 2 * (size_of::<Box<str>>() + tag.len())).sum();
+        EXTRA + compressed + governed + tags
     }
 }
 
@@ -143,8 +183,9 @@ mod tests {
 
     #[test]
     fn what_every_page_has_stays_small() {
-        assert!(counted::<StoredResponse>() <= 160, "{}", counted::<StoredResponse>());
+        assert!(counted::<StoredResponse>() <= 128, "{}", counted::<StoredResponse>());
         assert!(counted::<Group>() <= 80, "{}", counted::<Group>());
+        assert!(size_of::<Extra>() <= 40, "{}", size_of::<Extra>());
         assert!(size_of::<Compressed>() <= 56, "{}", size_of::<Compressed>());
     }
 }

@@ -185,7 +185,7 @@ fn cached(proxy: &Proxy, uri: &Uri) -> Result<Value, Problem> {
 
 fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -> Value {
     let now = proxy.clock.now();
-    let standing = match (&route.policy, &response.governed) {
+    let standing = match (&route.policy, response.governed()) {
         (Policy::Interval(policy), None) => {
             interval_standing(proxy.pages.standing(response, route, policy, now))
         }

@@ -40,16 +40,16 @@ pub(crate) fn ask(
 /// A response with the variants that were made `before`, if its content is the same as then: most renders change nothing.
 pub(crate) fn inherit(before: &StoredResponse, response: &Arc<StoredResponse>) -> Arc<StoredResponse> {
     // The tag is a digest of the media type and the body.
-    if before.compressed.is_empty()
-        || !response.compressed.is_empty()
+    if before.compressed().is_empty()
+        || !response.compressed().is_empty()
         || before.head.etag() != response.head.etag()
         || before.body != response.body
     {
         return Arc::clone(response);
     }
     let mut same = StoredResponse::clone(response);
-    same.compressed.clone_from(&before.compressed);
-    for variant in &same.compressed {
+    same.extra.get_or_insert_default().compressed = before.compressed().into();
+    for variant in same.compressed() {
         same.asked.ask(variant.coding);
     }
     Arc::new(same)
@@ -71,7 +71,8 @@ pub(crate) fn make(proxy: &Arc<Proxy>, key: &[u8], response: &Arc<StoredResponse
             let present = proxy.pages.peek(&key).filter(|present| is_same(present, &response));
             if let Some(present) = present {
                 let mut all = StoredResponse::clone(&present);
-                all.compressed = all.compressed.into_iter().chain([variant]).collect();
+                let compressed = present.compressed().iter().cloned().chain([variant]).collect();
+                all.extra.get_or_insert_default().compressed = compressed;
                 proxy.pages.replace(&key, &present, &Arc::new(all));
             }
         });
@@ -119,7 +120,7 @@ fn brotli(body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, StatusCode};
-    use isr_cache::{Asked, Epoch, Group, Head, Render, Timestamp};
+    use isr_cache::{Asked, Epoch, Extra, Group, Head, Render, Timestamp};
 
     use super::*;
 
@@ -134,12 +135,10 @@ mod tests {
             asked: Asked::not_yet(&head, &body),
             head,
             body,
-            compressed: Box::default(),
             modified: None,
             render: Render { finished, began: Epoch(began), born_stale: false, spread: 0 },
-            governed: None,
             group: Arc::new(Group::new("a.example/".into())),
-            tags: Box::default(),
+            extra: None,
         })
     }
 
@@ -147,13 +146,14 @@ mod tests {
     fn the_same_content_is_compressed_once() {
         let mut before = StoredResponse::clone(&page("a blog post", 1));
         before.asked.ask(Coding::Gzip);
-        before.compressed = variant(&before, Coding::Gzip).into_iter().collect();
+        let compressed = variant(&before, Coding::Gzip).into_iter().collect();
+        before.extra = Extra { compressed, ..Extra::default() }.if_any();
         let again = inherit(&before, &page("a blog post", 2));
         assert_eq!(again.render.began, Epoch(2), "the render is the new one");
-        assert_eq!(again.compressed[0].body, before.compressed[0].body, "its variant the old one");
+        assert_eq!(again.compressed()[0].body, before.compressed()[0].body, "its variant the old one");
         assert!(!again.asked.ask(Coding::Gzip), "which nobody makes again");
         let other = inherit(&before, &page("another one", 2));
-        assert!(other.compressed.is_empty(), "other content takes nothing over");
+        assert!(other.compressed().is_empty(), "other content takes nothing over");
     }
 
     #[test]

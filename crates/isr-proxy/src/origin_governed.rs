@@ -112,7 +112,7 @@ enum Found {
 
 impl Context<'_> {
     fn reuse(&self, stored: &StoredResponse, now: Timestamp, asked: &CacheControl) -> Reuse {
-        let Some(governed) = &stored.governed else { return Reuse::Invalid };
+        let Some(governed) = stored.governed() else { return Reuse::Invalid };
         let invalidated = self.proxy.pages.watermark(stored, self.route, now).judge(stored.render.began);
         assess(age_of(stored, now), &governed.lifetime, invalidated, asked)
     }
@@ -131,7 +131,7 @@ impl Context<'_> {
         let mut key = self.primary_key(headers);
         let get = |key: &[u8]| self.proxy.pages.get(key).filter(|stored| belongs(stored, self.route));
         let Some(stored) = get(&key) else { return Found::Nothing(Forward::UriMiss) };
-        let varies = stored.governed.as_ref().map_or(&[][..], |governed| &governed.vary);
+        let varies = stored.governed().map_or(&[][..], |governed| &governed.vary);
         if varies.is_empty() {
             return Found::Stored { key, stored };
         }
@@ -151,7 +151,7 @@ impl Context<'_> {
         if !proxy.pages.recall(&key, &group, now, |put| put()).await {
             return false;
         }
-        let varies = proxy.pages.peek(&key).and_then(|stored| Some(stored.governed.as_ref()?.vary.clone()));
+        let varies = proxy.pages.peek(&key).and_then(|stored| Some(stored.governed()?.vary.clone()));
         match varies.filter(|varies| !varies.is_empty()) {
             None => true,
             Some(varies) => {
@@ -272,17 +272,17 @@ fn may_share(head: &Parts, asked: &CacheControl, stored: &StoredResponse) -> boo
         || asked.max_age.is_some()
         || asked.min_fresh.is_some()
         || asked.only_if_cached;
-    let was_fresh = stored.governed.as_ref().is_some_and(|governed| !governed.lifetime.fresh_for.is_zero());
+    let was_fresh = stored.governed().is_some_and(|governed| !governed.lifetime.fresh_for.is_zero());
     head.method == Method::GET && !demands && was_fresh
 }
 
 fn age_of(stored: &StoredResponse, now: Timestamp) -> Duration {
-    let initial_age = stored.governed.as_ref().map_or(Duration::ZERO, |governed| governed.initial_age);
+    let initial_age = stored.governed().map_or(Duration::ZERO, |governed| governed.initial_age);
     current_age(initial_age, stored.render.finished, now)
 }
 
 fn ttl_of(stored: &StoredResponse, now: Timestamp) -> Option<i64> {
-    let fresh_for = stored.governed.as_ref()?.lifetime.fresh_for;
+    let fresh_for = stored.governed()?.lifetime.fresh_for;
     Some(seconds(fresh_for) - seconds(age_of(stored, now)))
 }
 

@@ -9,7 +9,9 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
-use isr_cache::{Asked, Coding, Governed, Group, Head, Policy, Render, StoredResponse, Timestamp, tags};
+use isr_cache::{
+    Asked, Coding, Extra, Governed, Group, Head, Policy, Render, StoredResponse, Timestamp, tags,
+};
 use isr_routes::Route;
 use sha2::{Digest, Sha256};
 
@@ -95,13 +97,11 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     StoredResponse {
         head,
         body,
-        compressed: Box::default(),
         asked,
         modified,
         render,
-        governed: governed.map(Box::new),
         group,
-        tags,
+        extra: Extra { governed: governed.map(Box::new), tags, ..Extra::default() }.if_any(),
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
 pub(crate) fn belongs(stored: &StoredResponse, route: &Route) -> bool {
     // As a rule it is the very same name: a table keeps the routes that are the same in the one before.
     let is_of_route = Arc::ptr_eq(stored.head.route(), &route.id) || *stored.head.route() == route.id;
-    is_of_route && stored.governed.is_some() == (route.policy == Policy::Origin)
+    is_of_route && stored.governed().is_some() == (route.policy == Policy::Origin)
 }
 
 /// The head of a stored response. Nothing of the buffer from which the fields were read is kept.

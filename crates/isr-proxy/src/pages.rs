@@ -172,7 +172,7 @@ impl Pages {
             let found = from_elsewhere(&self.epochs, now, found);
             keep(&|| {
                 if self.memory.peek(key).is_none() {
-                    found.group.tag(&found.tags);
+                    found.group.tag(found.tags());
                     if !is_on_disk && let Some(disk) = &self.disk {
                         disk.put(key, &found);
                     }
@@ -206,7 +206,7 @@ impl Pages {
 
     /// Stores a response that another replica has rendered.
     pub(crate) fn adopt(&self, key: &[u8], response: Arc<StoredResponse>) {
-        response.group.tag(&response.tags);
+        response.group.tag(response.tags());
         if let Some(disk) = &self.disk {
             disk.put(key, &response);
         }

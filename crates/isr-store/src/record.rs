@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Compressed, Epoch, Governed, Group, Lifetime, Mode, Render, StoredResponse, Timestamp,
+    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Lifetime, Mode, Render, StoredResponse,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -83,7 +84,7 @@ pub(crate) struct Damaged;
 impl Head {
     /// The head of a stored response.
     pub(crate) fn of(key: &[u8], response: &StoredResponse) -> Self {
-        let StoredResponse { head, modified, render, governed, group, tags, .. } = response;
+        let StoredResponse { head, modified, render, group, .. } = response;
         let bodies = response.representations().map(|representation| Described {
             coding: (0..)
                 .zip(CODINGS)
@@ -93,7 +94,7 @@ impl Head {
             length: representation.body.len() as u64,
             etag: representation.etag.map(<[u8]>::to_vec),
         });
-        let governed = governed.as_ref().map(|governed| GovernedForm {
+        let governed = response.governed().map(|governed| GovernedForm {
             fresh_for: governed.lifetime.fresh_for,
             stale_while_revalidate: governed.lifetime.stale_while_revalidate,
             stale_if_error: governed.lifetime.stale_if_error,
@@ -111,7 +112,7 @@ impl Head {
             bodies: bodies.collect(),
             status: head.status().as_u16(),
             fields: head.fields().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
-            tags: tags.iter().map(ToString::to_string).collect(),
+            tags: response.tags().iter().map(ToString::to_string).collect(),
             modified: modified.map(|modified| Timestamp::from(modified).0),
             finished: render.finished.0,
             born_stale: render.born_stale,
@@ -183,7 +184,6 @@ impl Head {
         Ok(StoredResponse {
             head,
             body,
-            compressed,
             asked,
             modified: self.modified.map(|modified| Timestamp(modified).seconds()),
             render: Render {
@@ -192,9 +192,8 @@ impl Head {
                 born_stale: self.born_stale,
                 spread: self.spread,
             },
-            governed: governed.map(Box::new),
             group: Arc::clone(group),
-            tags,
+            extra: Extra { compressed, governed: governed.map(Box::new), tags }.if_any(),
         })
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Compressed, Epoch, Governed, Group, Head, Lifetime, Render, StoredResponse, Timestamp,
-    Watermark,
+    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Head, Lifetime, Render, StoredResponse,
+    Timestamp, Watermark,
 };
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, StorageBackend};
@@ -25,27 +25,29 @@ pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResp
     Arc::new(StoredResponse {
         head: Head::new(StatusCode::OK, &"shop/blog".into(), Some(&etag), fields),
         body: Bytes::copy_from_slice(body.as_bytes()),
-        compressed: Box::new([Compressed {
-            coding: Coding::Brotli,
-            body: body.bytes().rev().collect(),
-            etag: Some((*b"\"an-entity-tag-br\"").into()),
-        }]),
         asked: Asked::never(),
         modified: Some(Timestamp(1234).seconds()),
         render: Render { finished: Timestamp(5678), began: Epoch(began), born_stale: true, spread: 7 },
-        governed: Some(Box::new(Governed {
-            lifetime: Lifetime {
-                fresh_for: std::time::Duration::from_secs(9),
-                stale_while_revalidate: Some(std::time::Duration::from_millis(1)),
-                stale_if_error: None,
-                must_revalidate: true,
-                heuristic: false,
-            },
-            initial_age: std::time::Duration::from_secs(3),
-            vary: Box::new([HeaderName::from_static("accept-language")]),
-        })),
         group: Arc::clone(group),
-        tags: Box::new(["a-tag".into()]),
+        extra: Some(Box::new(Extra {
+            compressed: Box::new([Compressed {
+                coding: Coding::Brotli,
+                body: body.bytes().rev().collect(),
+                etag: Some((*b"\"an-entity-tag-br\"").into()),
+            }]),
+            governed: Some(Box::new(Governed {
+                lifetime: Lifetime {
+                    fresh_for: std::time::Duration::from_secs(9),
+                    stale_while_revalidate: Some(std::time::Duration::from_millis(1)),
+                    stale_if_error: None,
+                    must_revalidate: true,
+                    heuristic: false,
+                },
+                initial_age: std::time::Duration::from_secs(3),
+                vary: Box::new([HeaderName::from_static("accept-language")]),
+            })),
+            tags: Box::new(["a-tag".into()]),
+        })),
     })
 }
 

@@ -128,13 +128,11 @@ fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
         head: Head::new(http::StatusCode::OK, &"".into(), None, std::iter::empty()),
         body: body.clone(),
-        compressed: Box::default(),
         asked: Asked::never(),
         modified: None,
         render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
-        governed: None,
         group: Arc::new(Group::new("/".into())),
-        tags: Box::default(),
+        extra: None,
     })
 }
 

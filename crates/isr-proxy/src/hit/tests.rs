@@ -1,6 +1,6 @@
 use http::HeaderMap;
 use httparse::EMPTY_HEADER;
-use isr_cache::{Asked, Coding, Compressed, Epoch, Group, Head, Render, StoredResponse, Timestamp};
+use isr_cache::{Asked, Coding, Compressed, Epoch, Extra, Group, Head, Render, StoredResponse, Timestamp};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -114,7 +114,8 @@ fn stored() -> impl Strategy<Value = StoredResponse> {
                 etag: etag.as_ref().map(|etag| etag.as_bytes().into()),
             };
             // What comes in a coding is not compressed again.
-            let compressed = compressed && fields.iter().all(|(name, _)| *name != "content-encoding");
+            let is_compressed = compressed && fields.iter().all(|(name, _)| *name != "content-encoding");
+            let compressed = is_compressed.then_some(gzip).into_iter().collect();
             let status = http::StatusCode::from_u16(status).expect("a status");
             let fields: Vec<_> =
                 fields.into_iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect();
@@ -122,13 +123,11 @@ fn stored() -> impl Strategy<Value = StoredResponse> {
             StoredResponse {
                 head: Head::new(status, &"shop/route".into(), etag.as_ref(), fields),
                 body: body(length),
-                compressed: if compressed { Box::new([gzip]) } else { Box::default() },
                 asked: Asked::never(),
                 modified: Some(Timestamp(1_787_018_478_321).seconds()),
                 render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
-                governed: None,
                 group: Arc::new(Group::new("a.example/".into())),
-                tags: Box::default(),
+                extra: Extra { compressed, ..Extra::default() }.if_any(),
             }
         },
     )

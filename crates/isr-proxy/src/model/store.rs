@@ -45,7 +45,7 @@ struct Record {
 impl Record {
     fn as_member_of(&self, group: &Arc<Group>) -> Arc<StoredResponse> {
         group.invalidate(Mode::Soft, self.soft);
-        group.tag(&self.response.tags);
+        group.tag(self.response.tags());
         Arc::new(StoredResponse { group: Arc::clone(group), ..(*self.response).clone() })
     }
 }

@@ -13,8 +13,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    Asked, CacheControl, Epoch, Governed, Group, NotStored, Render, StoredResponse, Timestamp, Vary, storing,
-    tags, validation, vary,
+    Asked, CacheControl, Epoch, Extra, Governed, Group, NotStored, Render, StoredResponse, Timestamp, Vary,
+    storing, tags, validation, vary,
 };
 use isr_routes::{Route, Target};
 
@@ -146,7 +146,7 @@ impl Filing {
         let mut key = self.key.clone();
         if let Vary::Names(names) = vary::vary_names(&headers) {
             let mut note = self.response(status, HeaderMap::new(), Bytes::new(), received);
-            if let Some(governed) = &mut note.governed {
+            if let Some(governed) = note.extra.as_mut().and_then(|extra| extra.governed.as_mut()) {
                 governed.vary = names.clone().into_boxed_slice();
             }
             self.put(&key, note);
@@ -158,7 +158,7 @@ impl Filing {
     /// Stores a response unless a newer one is there: of two requests under way the later one may come back first.
     fn put(&self, key: &[u8], response: StoredResponse) {
         let newer = self.proxy.pages.peek(key).is_some_and(|present| {
-            let comparable = present.governed.is_some() && **present.head.route() == *self.route;
+            let comparable = present.governed().is_some() && **present.head.route() == *self.route;
             comparable
                 && present.render.began >= self.began
                 && present.render.finished > response.render.finished
@@ -193,14 +193,12 @@ impl Filing {
         StoredResponse {
             head: page::head(status, &self.route, etag.as_ref(), headers),
             body,
-            compressed: Box::default(),
             // The origin chooses the coding, by the visitor's own field.
             asked: Asked::never(),
             modified,
             render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },
-            governed: Some(Box::new(governed)),
             group: Arc::clone(&self.group),
-            tags,
+            extra: Extra { governed: Some(Box::new(governed)), tags, ..Extra::default() }.if_any(),
         }
     }
 }

@@ -116,7 +116,7 @@ impl Pages {
             if let Some(found) = claim.found.filter(|_| !on_demand) {
                 let found = from_elsewhere(&self.epochs, now(), found);
                 // What its tags say counts from now on.
-                group.tag(&found.tags);
+                group.tag(found.tags());
                 if is_good(&found) {
                     return Claimed::Found(found);
                 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use isr_cache::{Asked, Head, Pages as Covered, Realm, Render, Selector};
+use isr_cache::{Asked, Extra, Head, Pages as Covered, Realm, Render, Selector};
 
 use super::*;
 use crate::config::{Limits, Routes, Scheme};
@@ -57,13 +57,11 @@ fn page(pages: &Pages, group: &str, text: &str, began: Epoch) -> Arc<StoredRespo
     Arc::new(StoredResponse {
         head: Head::new(StatusCode::OK, &"shop/blog".into(), None, std::iter::empty()),
         body: Bytes::from(format!("{text:<16384}")),
-        compressed: Box::default(),
         asked: Asked::never(),
         modified: None,
         render: Render { finished: NOW, began, born_stale: false, spread: 0 },
-        governed: None,
         group: pages.group(group),
-        tags: Box::new([group.into()]),
+        extra: Extra { tags: Box::new([group.into()]), ..Extra::default() }.if_any(),
     })
 }
 

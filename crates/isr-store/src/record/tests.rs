@@ -23,7 +23,7 @@ fn a_stored_response_is_read_as_it_was() {
     let head = Head::from_bytes(&Head::of(b"key", &stored).to_bytes()).expect("its own bytes");
     let fresh = group();
     let read = head.into_response(b"key", &fresh, bodies(&stored)).expect("a response");
-    stored.group.tag(&stored.tags);
+    stored.group.tag(stored.tags());
     assert_eq!(told(&read), told(&stored), "soft mark and tags of the group included");
 }
 
