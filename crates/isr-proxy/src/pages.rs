@@ -163,10 +163,14 @@ impl Pages {
             // An error is counted where it happens; to a visitor it is a page that is not there.
             let (found, is_on_disk) = match (on_disk, &self.replicas) {
                 (Ok(Some(found)), _) => (found, true),
-                (_, Some(replicas)) => match replicas.shared.fetch(key, &group).await {
-                    Ok(Some(found)) => (found, false),
-                    _ => return false,
-                },
+                (_, Some(replicas)) => {
+                    let found = replicas.shared.fetch(key, &group).await;
+                    self.take_note_of_marks(&group);
+                    match found {
+                        Ok(Some(found)) => (found, false),
+                        _ => return false,
+                    }
+                }
                 _ => return false,
             };
             let found = from_elsewhere(&self.epochs, now, found);
@@ -182,6 +186,13 @@ impl Pages {
             true
         };
         tokio::time::timeout(RECALL_WITHIN, finding).await.unwrap_or(false)
+    }
+
+    /// Takes note of what the shared tier has told of a group's invalidations, perhaps before the log does: whatever is rendered
+    /// here from now on is later, also without the log.
+    fn take_note_of_marks(&self, group: &Group) {
+        let Watermark { hard, soft } = group.watermark();
+        self.epochs.raise(hard.max(soft));
     }
 
     /// Whether pages may be found where [`recall`](Self::recall) looks.

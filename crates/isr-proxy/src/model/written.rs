@@ -25,6 +25,20 @@ const OTHER: Purge =
 const BY_TAG: Purge =
     Purge { body: Some(r#"{"tags":["of-the-page"],"mode":"soft"}"#), reaches: |_| true, is_hard: false };
 
+/// By path, which is a mark of its group in the store before the log tells of it.
+const BY_PATH: [Purge; 2] = [
+    Purge {
+        body: Some(r#"{"paths":["/never/a"],"mode":"hard"}"#),
+        reaches: |path| path == PAGE,
+        is_hard: true,
+    },
+    Purge {
+        body: Some(r#"{"paths":["/never/a"],"mode":"soft"}"#),
+        reaches: |path| path == PAGE,
+        is_hard: false,
+    },
+];
+
 /// Entries of the log that are kept.
 const LOG: usize = 4;
 
@@ -161,6 +175,28 @@ fn a_page_that_is_purged_while_it_is_on_its_way_is_not_fresh_when_it_comes() {
             let (purged, visited) = tokio::join!(purging, visiting);
             assert!(purged < visited, "the purge was the first to end");
             assert_ne!(visit(world, &two).await, ("HIT".into(), 1));
+        });
+    }
+}
+
+#[test]
+fn who_learns_of_a_purge_from_the_store_alone_renders_after_it() {
+    for by in BY_PATH {
+        written("marks that are read before the log is", async |world| {
+            let (one, three) = (joins(world, "one").await, joins(world, "three").await);
+            assert_eq!(visit(world, &one).await, ("MISS".into(), 1));
+            sleep(SOON).await;
+            // The log tells of it 20 ms after it was told; what is found in the store is there 20 ms after it was asked for.
+            three.way.takes.store(10, Ordering::Relaxed);
+            let cutting = async {
+                sleep(Duration::from_millis(22)).await;
+                cut(&three, true);
+            };
+            let (is_acknowledged, _, ()) =
+                tokio::join!(world.purge(&one, PAGE, by), visit(world, &three), cutting);
+            assert!(!is_acknowledged, "{by:?}: nobody knows whether it is there");
+            sleep(SOON).await;
+            assert_eq!(visit(world, &three).await, ("HIT".into(), 2), "{by:?}: it was rendered since");
         });
     }
 }

@@ -28,7 +28,8 @@ fn patience(trigger: Trigger) -> Duration {
 pub(crate) enum Claimed {
     /// Render it.
     Render {
-        /// Later than all that any replica knows; `None` without a shared tier, or while that is away.
+        /// Later than all that any replica knows, or than all that this one knows while the shared tier is away; `None`
+        /// without one.
         epoch: Option<Epoch>,
         /// Until this is dropped the others wait for the page.
         hold: Option<Hold>,
@@ -104,14 +105,17 @@ impl Pages {
         let mut known = self.memory.peek(key).map(|stored| stored.render.began);
         loop {
             if shared.is_resting() {
-                return alone(None);
+                return alone(Some(self.epochs.current()));
             }
             // A new one each time: what others stored while this one waited is older than what it renders.
-            let Ok(fence) = self.epoch_within(patience).await else { return alone(None) };
+            let Ok(fence) = self.epoch_within(patience).await else {
+                return alone(Some(self.epochs.current()));
+            };
             let terms = Terms { fence, known, steal: on_demand };
             let Ok(claim) = shared.claim(key, group, terms, patience).await else {
                 return alone(Some(fence));
             };
+            self.take_note_of_marks(group);
             let hold = claim.is_ours.then(|| Hold::new(shared, key, group, fence));
             if let Some(found) = claim.found.filter(|_| !on_demand) {
                 let found = from_elsewhere(&self.epochs, now(), found);
