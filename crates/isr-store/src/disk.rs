@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::step_back;
 use engine::Engine;
-use queue::{Pending, Queue};
+use queue::{Gathering, Pending, Queue};
 use tables::Failure;
 
 /// Reads at a time. More would not be faster on any disk, and each takes a thread.
@@ -142,13 +142,14 @@ impl Disk {
     /// recalled. A folder that does not work makes a tier that has nothing and tries again.
     pub fn open(folder: &Path, capacity: u64, front: impl FnOnce(&Recalled) -> Box<dyn Front>) -> Self {
         let medium = Folder { folder: folder.to_owned() };
-        Self::on(Box::new(medium), folder.display().to_string(), capacity, front)
+        Self::on(Box::new(medium), folder.display().to_string(), capacity, Gathering::default(), front)
     }
 
-    pub(crate) fn on(
+    fn on(
         medium: Box<dyn Medium>,
         folder: String,
         capacity: u64,
+        gathering: Gathering,
         front: impl FnOnce(&Recalled) -> Box<dyn Front>,
     ) -> Self {
         let opened = open(&*medium).or_else(|failure| {
@@ -176,7 +177,7 @@ impl Disk {
             capacity: capacity.saturating_sub(BYTES_BESIDE) / BYTES_PER_WEIGHT,
             front: front(&recalled),
             // What is on a disk that was not read at the start belongs to an unknown order of invalidations.
-            queue: Mutex::new(Queue::new(broken.is_some())),
+            queue: Mutex::new(Queue::new(gathering, broken.is_some())),
             changed: Condvar::new(),
             database: RwLock::new(database),
             is_broken: AtomicBool::new(broken.is_some()),

@@ -105,6 +105,7 @@ struct Inner {
     stays: AtomicBool,
     written: AtomicU64,
     reads: AtomicU64,
+    syncs: AtomicU64,
     /// Which error it meets, as the system numbers them.
     errno: AtomicI32,
     /// Of so many reads one gives a wrong bit; 0: none does.
@@ -135,6 +136,11 @@ impl Unreliable {
     /// How many times something was read from it.
     pub(crate) fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// How many times it was waited for until all is certain.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.0.syncs.load(Ordering::Relaxed)
     }
 
     /// From now on, one read of so many gives a wrong bit; 0: none does.
@@ -259,6 +265,7 @@ impl StorageBackend for Unreliable {
 
     fn sync_data(&self) -> io::Result<()> {
         self.step()?;
+        self.0.syncs.fetch_add(1, Ordering::Relaxed);
         let mut durable = self.0.durable.lock().expect("the image");
         for (offset, data) in self.0.unsynced.lock().expect("the writes").drain(..) {
             apply(&mut durable, offset, &data);

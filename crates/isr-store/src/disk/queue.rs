@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use isr_cache::{Group, Invalidation, Mode, Reach, StoredResponse, TierError, Watermark};
 use tokio::sync::oneshot;
@@ -16,12 +17,24 @@ const BYTES_MOST: usize = 64 << 20;
 /// everything on the disk is given up when it is back.
 const INVALIDATIONS_MOST: usize = 100_000;
 
-/// Changes in one transaction, at most: what waits for its end waits for no more than these. In tests so few that what
-/// belongs together comes apart.
-pub(super) const BATCH_MOST: usize = if cfg!(test) { 2 } else { 256 };
-
 /// So many bytes are written without waiting for more: there is to be room for what comes meanwhile.
 const BYTES_ENOUGH: usize = BYTES_MOST / 4;
+
+/// How changes are put together into transactions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gathering {
+    /// Changes in one transaction, at most: what waits for its end waits for no more than these.
+    pub(super) most: usize,
+    /// How long changes for which nobody waits are gathered. A transaction takes as much of the processor as eight pages, and
+    /// two waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier.
+    pub(super) within: Duration,
+}
+
+impl Default for Gathering {
+    fn default() -> Self {
+        Self { most: 256, within: Duration::from_millis(50) }
+    }
+}
 
 /// Tells that something is certain.
 pub(super) type Receipt = oneshot::Sender<Result<(), TierError>>;
@@ -36,6 +49,7 @@ pub(super) enum Operation {
 /// What is to be written, in order.
 #[derive(Default)]
 pub(super) struct Queue {
+    pub(super) gathering: Gathering,
     pub(super) operations: VecDeque<(u64, Operation)>,
     /// The latest of each key, and the number of the operation that writes it. `None`: nothing is stored.
     pending: HashMap<Arc<[u8]>, (u64, Pending)>,
@@ -68,8 +82,8 @@ impl Pending {
 
 impl Queue {
     /// An empty one, for a disk that has to be emptied before it is used or not.
-    pub(super) fn new(must_empty: bool) -> Self {
-        Self { must_empty, ..Self::default() }
+    pub(super) fn new(gathering: Gathering, must_empty: bool) -> Self {
+        Self { gathering, must_empty, ..Self::default() }
     }
 
     /// Queues a response, unless what is known of its group says that it is gone. `false` if there is no room.
@@ -189,7 +203,7 @@ impl Queue {
 
     /// Whether there is no reason to wait for more: somebody waits for what is queued, or it makes a transaction.
     pub(super) fn is_due(&self) -> bool {
-        let is_enough = self.operations.len() >= BATCH_MOST || self.bytes >= BYTES_ENOUGH;
+        let is_enough = self.operations.len() >= self.gathering.most || self.bytes >= BYTES_ENOUGH;
         is_enough || self.invalidations > 0 || self.must_empty || self.is_closed
     }
 
@@ -200,7 +214,7 @@ impl Queue {
 
     /// Takes the operations of a transaction.
     pub(super) fn take(&mut self) -> Vec<(u64, Operation)> {
-        let most = BATCH_MOST.min(self.operations.len());
+        let most = self.gathering.most.min(self.operations.len());
         self.operations.drain(..most).collect()
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use isr_cache::{Mode, Pages, Reach, Realm, Selector};
 
@@ -12,12 +13,22 @@ const ROOM: u64 = 64 << 20;
 /// Files with damage in other places: among so many, some have the engine panic twice.
 const DAMAGES: u64 = 150;
 
+/// Transactions of so few changes that what belongs together comes apart.
+const FEW: Gathering = Gathering { most: 2, within: Duration::from_millis(1) };
+
+/// Longer than anything else here takes.
+const LONG: Duration = Duration::from_secs(20);
+
 /// The disk tier on this disk, and what it recalls. Epochs go on after those.
 fn open(disk: &Unreliable, room: u64) -> (Disk, Recalled, Simple) {
+    open_gathering(disk, room, FEW)
+}
+
+fn open_gathering(disk: &Unreliable, room: u64, gathering: Gathering) -> (Disk, Recalled, Simple) {
     let mut recalled = Recalled::default();
     let front = Simple::default();
     let standing = front.clone();
-    let tier = Disk::on(Box::new(disk.clone()), "a test".into(), room, |known| {
+    let tier = Disk::on(Box::new(disk.clone()), "a test".into(), room, gathering, |known| {
         recalled = known.clone();
         standing.epoch.store(known.epoch.0, Relaxed);
         Box::new(standing.clone())
@@ -251,6 +262,51 @@ async fn a_disk_that_lies_when_it_is_read_gives_misses_and_never_other_pages() {
         assert_eq!(found(&tier, "a/after", b"after").await, fresh("after"), "it goes on");
     }
     assert!(hits > 60 && misses > 60, "{hits} hits, {misses} misses: both happen");
+}
+
+#[tokio::test]
+async fn changes_that_nobody_waits_for_are_one_transaction() {
+    let disk = Unreliable::sound();
+    let tier = open_gathering(&disk, ROOM, Gathering { most: 256, within: LONG }).0;
+    let before = disk.syncs();
+    settled(&tier).await;
+    let of_one = disk.syncs() - before;
+    let before = disk.syncs();
+    for number in 0..20_u32 {
+        tier.put(&number.to_le_bytes(), &page(&group(&format!("a/{number}")), "a page", 1));
+        // Time enough to write it by itself.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    settled(&tier).await;
+    let of_twenty = disk.syncs() - before;
+    // The file grows as well.
+    assert!(
+        of_twenty < 2 * of_one,
+        "20 pages waited for the disk {of_twenty} times, one change {of_one} times"
+    );
+    assert_eq!(tier.usage().entries, 20);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_disk_does_not_wait_for_more_changes() {
+    let disk = Unreliable::sound();
+    let tier = open_gathering(&disk, ROOM, Gathering { most: 3, within: LONG }).0;
+    let put = |name: &str| tier.put(name.as_bytes(), &page(&group(&format!("a/{name}")), "a page", 1));
+    let began = Instant::now();
+    put("one");
+    tier.invalidate(invalidation(&group("a/other"), Mode::Hard, 2)).await.expect("it works");
+    assert_eq!(tier.usage().entries, 1, "a purge is certain, and what came before it");
+    for name in ["two", "three", "four"] {
+        put(name);
+    }
+    while tier.usage().entries < 4 {
+        assert!(began.elapsed() < LONG / 2, "as many as make a transaction are written");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    put("five");
+    tier.close();
+    assert!(began.elapsed() < LONG / 2, "neither a purge nor the end waits: {:?}", began.elapsed());
+    assert_eq!(tier.usage().entries, 5);
 }
 
 #[tokio::test]

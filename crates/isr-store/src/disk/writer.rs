@@ -15,10 +15,6 @@ use crate::give_way;
 /// Changes in a row, of up to a hundred microseconds each, before visitors' threads may have the processor.
 const IN_A_ROW: u64 = 8;
 
-/// How long changes for which nobody waits are gathered. A transaction takes as much of the processor as eight pages, and two
-/// waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier.
-const GATHERED_FOR: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
-
 /// Marks in the file, at most; in tests so few that there soon are more.
 const MARKS_IN_FILE: u64 = if cfg!(test) { 8 } else { MARKS_MOST as u64 };
 
@@ -68,7 +64,8 @@ pub(super) fn run(shared: &Shared) {
 
 /// Waits for further changes.
 fn gather<'s>(shared: &'s Shared, queue: MutexGuard<'s, Queue>) -> MutexGuard<'s, Queue> {
-    let waited = shared.changed.wait_timeout_while(queue, GATHERED_FOR, |queue| !queue.is_due());
+    let within = queue.gathering.within;
+    let waited = shared.changed.wait_timeout_while(queue, within, |queue| !queue.is_due());
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
