@@ -114,6 +114,7 @@ impl StoredResponse {
     }
 
     /// How long it is fresh, where the origin decides.
+    #[inline]
     pub fn governed(&self) -> Option<&Governed> {
         self.extra.as_deref()?.governed.as_deref()
     }
