@@ -13,6 +13,11 @@ fn the_long_way(request: Request) -> Request {
     request.header("Connection", "keep-alive, x-nothing")
 }
 
+/// The same over HTTP/2, where no field is of one hop.
+fn the_long_way_over_http2(request: Request) -> Request {
+    request.header("Trailer", "x-nothing")
+}
+
 fn said(answer: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let varies = ["age", "cache-status"];
     let mut fields: Vec<_> =
@@ -59,13 +64,18 @@ async fn a_hit_is_the_same_either_way() {
         get("/gone").header("If-None-Match", "*"),
         get("/page").header("Cookie", "a=b; __prerender_bypass=guessed"),
     ];
-    let mut client = proxy.client().await;
+    let (mut client, h2) = (proxy.client().await, proxy.h2().await);
     for request in requests {
         let short = client.send(&request).await;
         let long = proxy.send(&the_long_way(request.clone())).await;
+        let (short2, long2) =
+            (h2.send(&request).await, h2.send(&the_long_way_over_http2(request.clone())).await);
         assert_eq!(short.cache(), "HIT", "{request:?}: {short:?}");
         assert!(short.headers.list("cache-status").starts_with("kube-isr; hit; ttl="), "{short:?}");
         assert_eq!(said(&short), said(&long), "{request:?}");
+        assert_eq!(said(&short2), said(&long2), "over HTTP/2: {request:?}");
+        assert_eq!(said(&short2), said(&short), "over both: {request:?}");
+        assert!(short2.headers.list("cache-status").starts_with("kube-isr; hit; ttl="), "{short2:?}");
     }
     assert_eq!(origin.count(), 3, "each page was rendered once");
 }
@@ -119,6 +129,37 @@ async fn hits_and_other_requests_share_a_connection_in_any_order_and_any_pieces(
     }
     assert_eq!(origin.count_of("/smuggled"), 0, "a body is never taken for a request");
     assert_eq!(origin.count_of("/hot/1"), 1, "and every hit was one");
+}
+
+#[tokio::test]
+async fn streams_that_are_answered_together_get_each_their_own_page() {
+    // Sizes around those of frames and of what is held: shorter, equal, longer by one, and several times as long.
+    const SIZES: [usize; 8] = [1, 255, 4_096, 16_383, 16_384, 16_385, 65_536, 300_000];
+    let page = |index: usize| format!("{index:07} ").repeat(SIZES[index] / 8 + 1)[..SIZES[index]].to_owned();
+    let origin = Origin::start(move |request| {
+        let index = request.target.rsplit('/').next().and_then(|index| index.parse().ok());
+        Answer::page(page(index.expect("the number of a page"))).header("content-type", "image/x-page")
+    })
+    .await;
+    let proxy = Proxy::serving(&origin, [route("/hot/[page]").interval("1h")]).await;
+    for index in 0..SIZES.len() {
+        proxy.get(&format!("/hot/{index}")).await;
+    }
+    let h2 = proxy.h2().await;
+    for round in 0..20 {
+        let asked = (0..100).map(|number| {
+            let index = (number * 7 + round) % SIZES.len();
+            let folder = if number % 5 == 0 { "pass" } else { "hot" };
+            let (h2, request) = (h2.clone(), get(&format!("/{folder}/{index}")));
+            (index, folder, tokio::spawn(async move { h2.send(&request).await }))
+        });
+        for (index, folder, answer) in asked.collect::<Vec<_>>() {
+            let answer = answer.await.expect("an answer");
+            assert!(answer.text() == page(index), "/{folder}/{index}: {} bytes", answer.body.len());
+            assert_eq!(answer.cache(), if folder == "hot" { "HIT" } else { "BYPASS" });
+        }
+    }
+    assert_eq!(origin.count_of("/hot/0"), 1, "and every hit was one");
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@
 //! links for itself.
 
 mod common;
+mod lines;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, DATE, ETAG,
@@ -21,6 +21,7 @@ use crate::cache_status::push_integer;
 use crate::freshness::date;
 use crate::{CacheStatus, Coding, Representation, Seconds, Timestamp, XIsrCache};
 use common::Common;
+use lines::{append_to, line, lines};
 
 /// Written for each answer, or never.
 const LEFT_OUT: [HeaderName; 4] = [AGE, CONTENT_LENGTH, ETAG, HeaderName::from_static("x-isr-cache")];
@@ -119,21 +120,14 @@ impl Head {
         self.lines().find(|(known, _)| *known == name.as_str()).map(|(_, value)| value)
     }
 
-    /// Appends the fields to a map. Their values are parts of one piece of memory.
-    pub fn append_to(&self, map: &mut HeaderMap) {
-        for part in [self.common.fields(), self.own_fields()] {
-            let copy = Bytes::copy_from_slice(part);
-            for (name, value) in lines(&copy) {
-                let value = HeaderValue::from_maybe_shared(copy.slice_ref(value));
-                // What a name and a value were written of makes them again.
-                if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
-                    map.append(name, value);
-                }
-            }
-        }
+    /// The fields as a map, with room for those that are written for each answer.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = self.common.map();
+        append_to(&mut map, self.own_fields());
         if let Some(Ok(date)) = self.date.map(|date| HeaderValue::from_bytes(&date.http_date())) {
             map.append(DATE, date);
         }
+        map
     }
 
     /// Appends the head that goes before the whole of a representation, as far as it does not depend on the moment: status
@@ -231,30 +225,11 @@ pub fn write_moment(age: u64, short: XIsrCache, status: &CacheStatus<'_>, out: &
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn integer_line(name: &str, value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     push_integer(i64::try_from(value).unwrap_or(i64::MAX), out);
     out.extend_from_slice(b"\r\n");
-}
-
-/// Names and values of lines that [`line()`] wrote. A name holds no colon, and a value no end of a line.
-fn lines(mut text: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
-    std::iter::from_fn(move || {
-        let colon = text.iter().position(|&byte| byte == b':')?;
-        let name = std::str::from_utf8(&text[..colon]).ok()?;
-        let rest = text[colon..].strip_prefix(b": ")?;
-        let end = rest.iter().position(|&byte| byte == b'\r')?;
-        text = &rest[end + b"\r\n".len()..];
-        Some((name, &rest[..end]))
-    })
 }
 
 #[cfg(test)]

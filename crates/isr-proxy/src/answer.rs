@@ -9,17 +9,14 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 use isr_cache::{
-    CacheStatus, Coding, Forward, Precondition, Range, StoredResponse, XIsrCache, conditional, negotiate,
-    range,
+    CacheStatus, Coding, Forward, Precondition, Range, Representation, RequestFields, StoredResponse,
+    XIsrCache, conditional, negotiate, range,
 };
 
 use crate::body::Body;
 use crate::problem::X_ISR_CACHE;
 
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Fields of an answer, as a rule: room made once.
-const FIELDS: usize = 16;
 
 /// What a response says about itself.
 pub(crate) struct Label<'a> {
@@ -33,22 +30,33 @@ pub(crate) struct Past {
     pub(crate) detail: Cow<'static, str>,
 }
 
-/// The response to a GET or HEAD with these headers, `age` seconds after the stored response was made.
+/// The response to a GET or HEAD with these fields, `age` seconds after the stored response was made.
 pub(crate) fn answer(
     method: &Method,
-    headers: &HeaderMap,
+    request: &impl RequestFields,
     stored: &StoredResponse,
     age: u64,
     label: &Label<'_>,
 ) -> Response<Body> {
-    let representation = negotiate::choose(headers, stored).representation;
+    let representation = negotiate::choose(request, stored).representation;
+    answer_with(method, request, stored, representation, age, label)
+}
+
+/// The same with a representation that is chosen already.
+pub(crate) fn answer_with(
+    method: &Method,
+    request: &impl RequestFields,
+    stored: &StoredResponse,
+    representation: Representation<'_>,
+    age: u64,
+    label: &Label<'_>,
+) -> Response<Body> {
     let (etag, status) = (representation.etag, stored.status());
 
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = status;
+    *response.headers_mut() = stored.head.to_map();
     let fields = response.headers_mut();
-    fields.reserve(FIELDS);
-    stored.head.append_to(fields);
     // The bytes of a value make a value.
     if let Some(Ok(etag)) = etag.map(HeaderValue::from_bytes) {
         fields.insert(ETAG, etag);
@@ -56,7 +64,7 @@ pub(crate) fn answer(
     fields.insert(AGE, HeaderValue::from(age));
     label.write(fields);
 
-    if conditional::precondition(method, headers, etag, stored.modified, status) == Precondition::NotModified
+    if conditional::precondition(method, request, etag, stored.modified, status) == Precondition::NotModified
     {
         // Fields about the content say nothing without it (RFC 9110 §15.4.5).
         fields.remove(CONTENT_TYPE);
@@ -71,7 +79,7 @@ pub(crate) fn answer(
     let length = representation.body.len() as u64;
     let body = if status == StatusCode::OK {
         fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        match range::range(method, headers, length, etag) {
+        match range::range(method, request, length, etag) {
             Range::Whole => representation.body.clone(),
             Range::Part { first, last } => {
                 let content_range = format!("bytes {first}-{last}/{length}");

@@ -24,6 +24,8 @@ struct Shared {
     framing: Framing,
     /// Some request of this connection was sent on to an origin, so there may be interim responses. Hits leave it.
     expecting: AtomicBool,
+    /// Requests are streams of HTTP/2, and what is written waits for the end of a turn.
+    has_streams: AtomicBool,
     interim: Mutex<Interim>,
     /// Requests that hyper was given and has answered to the end.
     answered: AtomicU64,
@@ -41,6 +43,7 @@ impl Connection {
         Self(Arc::new(Shared {
             framing: Framing::new(),
             expecting: AtomicBool::new(false),
+            has_streams: AtomicBool::new(false),
             interim: Mutex::default(),
             answered: AtomicU64::new(0),
         }))
@@ -59,6 +62,15 @@ impl Connection {
     pub(crate) fn note_end(&self, response: http::Response<Body>) -> http::Response<Noted> {
         let connection = self.clone();
         response.map(|body| Noted { body, connection })
+    }
+
+    /// From here on the wire writes together what several streams have to say. It cannot become another protocol any more.
+    pub(crate) fn expect_streams(&self) {
+        self.0.has_streams.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_streams(&self) -> bool {
+        self.0.has_streams.load(Ordering::Relaxed)
     }
 
     /// From here on the wire looks for interim responses.

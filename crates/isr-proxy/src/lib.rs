@@ -25,6 +25,7 @@ mod body;
 mod clock;
 mod config;
 mod connection;
+mod eager;
 mod encode;
 mod entries;
 mod fields;

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,15 +21,18 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::Body;
 use crate::config::Scheme;
-use crate::connection::Connection;
+use crate::connection::{Connection, Noted};
+use crate::eager::Eager;
+use crate::hit::http2;
 use crate::problem::Problem;
 use crate::respond::respond;
 use crate::state::{Closing, Draining, Proxy, Visitor};
 use crate::tls::Current;
-use crate::wire::{HEAD_WITHIN, Outlet, Wire};
+use crate::wire::{HEAD_WITHIN, Outlet, Shared, Wire};
 use crate::workers::Workers;
 
-/// Connections at a time. Each takes some 20 KiB; more wait in the kernel's queue.
+/// Connections at a time. Each takes some 20 KiB, and what is held for it while its visitor does not read; more wait in the
+/// kernel's queue.
 const CONNECTIONS_MOST: u32 = 32_768;
 
 /// The head of a request, and what hyper reads ahead, in bytes. Twice what is passed on, so that the refusal can be a
@@ -142,24 +146,38 @@ async fn serve_all<S>(
     let builder = builder(wire.is_last());
     let requests = AtomicU64::new(0);
     let service = service_fn(|mut request: Request<Incoming>| {
+        if request.version() == Version::HTTP_2 {
+            connection.expect_streams();
+            if !proxy.config.access_log
+                && let Some(hit) = http2::answer(proxy, &request)
+            {
+                return Answering::Done(Some(connection.note_end(hit)));
+            }
+        }
         let number = requests.fetch_add(1, Ordering::Relaxed);
         let ambiguous = connection.framing().is_ambiguous(number);
         request.extensions_mut().insert(connection.clone());
         let (proxy, connection) = (Arc::clone(proxy), connection.clone());
-        async move {
+        Answering::Under(Box::pin(async move {
             let response = if ambiguous { refuse() } else { respond(proxy, visitor, request).await };
-            Ok::<_, Infallible>(connection.note_end(response))
-        }
+            connection.note_end(response)
+        }))
     });
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire), service));
+    let wire = Shared::new(wire);
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(wire.clone()), service));
     let mut is_closing = false;
     let served = poll_fn(|context| {
         // First what has arrived: hyper forgets it when it is told to close before it knows the version.
-        let result = served.as_mut().poll(context);
+        let mut result = served.as_mut().poll(context);
         if result.is_pending() && !is_closing && closing.has_begun(context) {
             is_closing = true;
             served.as_mut().graceful_shutdown();
-            return served.as_mut().poll(context);
+            result = served.as_mut().poll(context);
+        }
+        if result.is_pending()
+            && let Poll::Ready(Err(error)) = wire.get().poll_release(context)
+        {
+            return Poll::Ready(Err(error.into()));
         }
         result
     });
@@ -168,9 +186,28 @@ async fn serve_all<S>(
     }
 }
 
+/// An answer, or what will become one.
+enum Answering {
+    /// Taken when it is asked for.
+    Done(Option<Response<Noted>>),
+    /// On the heap, so that hyper moves little.
+    Under(Pin<Box<dyn Future<Output = Response<Noted>> + Send>>),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Noted>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Done(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Under(answer) => answer.as_mut().poll(context).map(Ok),
+        }
+    }
+}
+
 /// How hyper serves. The time within which a head arrives is the wire's to watch, which sees hits as well.
-fn builder(is_last: bool) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(is_last: bool) -> Builder<Eager> {
+    let mut builder = Builder::new(Eager);
     builder
         .http1()
         .keep_alive(!is_last)

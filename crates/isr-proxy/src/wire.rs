@@ -1,10 +1,12 @@
-//! A visitor's connection as hyper sees it, with three things added that hyper has no way to do: following the framing of
-//! what comes in ([`crate::framing`]), sending interim responses before the final one, and answering hits before hyper is
-//! asked ([`hits`]).
+//! A visitor's connection as hyper sees it, with four things added that hyper has no way to do: following the framing of
+//! what comes in ([`crate::framing`]), sending interim responses before the final one, answering hits before hyper is
+//! asked ([`hits`]), and writing the answers of several streams together ([`held`]).
 
+mod held;
 mod hits;
 mod outlet;
 mod patience;
+mod shared;
 
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -17,11 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::connection::Connection;
 use crate::framing::Scanner;
 use crate::state::Proxy;
+use held::Held;
 use hits::Hits;
 use patience::Patience;
 
 pub(crate) use outlet::Outlet;
 pub(crate) use patience::HEAD_WITHIN;
+pub(crate) use shared::Shared;
 
 /// The stream under hyper.
 pub(crate) struct Wire<S> {
@@ -35,6 +39,7 @@ pub(crate) struct Wire<S> {
     /// before the next byte that hyper writes.
     flushed: bool,
     hits: Hits,
+    held: Held,
     patience: Patience,
 }
 
@@ -48,6 +53,7 @@ impl<S> Wire<S> {
             writing: Bytes::new(),
             flushed: true,
             hits: Hits::new(proxy),
+            held: Held::default(),
             patience: Patience::new(),
         }
     }
@@ -68,7 +74,25 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+impl<S: Outlet> Wire<S> {
+    /// Holds what hyper writes.
+    fn poll_hold(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        if self.held.is_full() {
+            ready!(self.poll_release(context))?;
+        }
+        Poll::Ready(Ok(self.held.take(slices)))
+    }
+
+    /// Writes what hyper has written since the last time, at the end of a turn; pending when there is no more room, and then hyper
+    /// is to go on when there is.
+    pub(crate) fn poll_release(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.held.poll_write(&mut self.stream, context)
+    }
+
     /// Writes the interim responses that wait.
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         loop {
@@ -133,6 +157,9 @@ impl<S: Outlet> AsyncWrite for Wire<S> {
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
         this.patience.renew();
+        if this.connection.has_streams() {
+            return this.poll_hold(context, &[IoSlice::new(bytes)]);
+        }
         ready!(this.poll_begin(context))?;
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
@@ -144,6 +171,9 @@ impl<S: Outlet> AsyncWrite for Wire<S> {
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
         this.patience.renew();
+        if this.connection.has_streams() {
+            return this.poll_hold(context, slices);
+        }
         ready!(this.poll_begin(context))?;
         Pin::new(&mut this.stream).poll_write_vectored(context, slices)
     }
@@ -154,6 +184,10 @@ impl<S: Outlet> AsyncWrite for Wire<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
+        if this.held.is_any() {
+            // At the end of the turn.
+            return Poll::Ready(Ok(()));
+        }
         // hyper flushes when it has nothing left to write, also while it waits for a response.
         this.flushed = true;
         ready!(this.poll_interim(context))?;
@@ -163,6 +197,7 @@ impl<S: Outlet> AsyncWrite for Wire<S> {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_unsent(context))?;
+        ready!(this.poll_release(context))?;
         Pin::new(&mut this.stream).poll_shutdown(context)
     }
 }

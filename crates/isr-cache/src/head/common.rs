@@ -1,9 +1,12 @@
 //! Lines that many heads begin with, kept once for all of them.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
-use http::{StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
+
+use super::lines::append_to;
 
 /// Beginnings that are shared, at most. An installation has a few for each of its routes; an application that sends a field of
 /// another value with every page gets this far, and has its pages keep their lines for themselves from there on.
@@ -11,6 +14,25 @@ const SHARED_MOST: usize = 16_384;
 
 /// Before so many new ones, a look at which are still in use is not worth its time.
 const SWEEP_AFTER: usize = 1024;
+
+/// Maps of fields that a thread keeps, at most: some 2 KiB each, for the routes that it is asked for in turn.
+const MAPS_MOST: usize = 64;
+
+/// Room for fields in a map: those of a head with those that are written for each answer.
+const MAP_ROOM: usize = 24;
+
+/// A map of fields, and what it is of.
+struct Kept {
+    of: Weak<Common>,
+    map: HeaderMap,
+}
+
+thread_local! {
+    /// Maps of the beginnings that this thread was asked for last. Each thread has its own: a copy counts references to the
+    /// values, and threads that count at one place hold each other up.
+    static MAPS: RefCell<[Option<Kept>; MAPS_MOST]> =
+        const { RefCell::new([const { None }; MAPS_MOST]) };
+}
 
 /// The beginning of a head.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -58,6 +80,24 @@ impl Common {
     /// All lines of fields.
     pub(super) fn fields(&self) -> &[u8] {
         &self.text[self.content..]
+    }
+
+    /// The same as a map, with room for more.
+    pub(super) fn map(self: &Arc<Self>) -> HeaderMap {
+        MAPS.with_borrow_mut(|maps| {
+            // Allocations are many times 64 bytes apart as a rule.
+            let place = &mut maps[(Arc::as_ptr(self).addr() >> 6) % MAPS_MOST];
+            if let Some(kept) = place
+                && kept.of.as_ptr() == Arc::as_ptr(self)
+            {
+                return kept.map.clone();
+            }
+            let mut map = HeaderMap::with_capacity(MAP_ROOM);
+            append_to(&mut map, self.fields());
+            // While it is referred to, its place in memory is nobody else's.
+            *place = Some(Kept { of: Arc::downgrade(self), map: map.clone() });
+            map
+        })
     }
 
     /// Those that are not about the content.

@@ -1,15 +1,20 @@
-use http::HeaderMap;
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method};
 use httparse::EMPTY_HEADER;
+use isr_cache::head::write_moment;
 use isr_cache::{Asked, Coding, Compressed, Epoch, Extra, Group, Head, Render, StoredResponse, Timestamp};
 use proptest::prelude::*;
 use std::sync::Arc;
 
+use super::http1::{FIELDS_MOST, parse, write};
 use super::*;
-use crate::answer::{Label, answer};
+use crate::answer::{Label, answer, answer_with};
 
 fn parsed(input: &[u8]) -> Option<usize> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MOST];
-    Request::parse(input, &mut room).map(|(read, _)| read)
+    parse(input, &mut room).map(|(read, _)| read)
 }
 
 fn head(line: &str, fields: &str) -> Vec<u8> {
@@ -150,9 +155,10 @@ const REQUESTS: [&[(&str, &str)]; 13] = [
 ];
 
 proptest! {
-    /// The head that is written here has the status and the fields that hyper would be given.
+    /// The head that is written for HTTP/1.1 has the status and the fields that hyper would be given, and so has the answer
+    /// over HTTP/2.
     #[test]
-    fn both_ways_give_the_same_answer(
+    fn all_ways_give_the_same_answer(
         stored in stored(),
         request in prop::sample::select(&REQUESTS[..]),
         age in 0_u64..1 << 40,
@@ -166,9 +172,25 @@ proptest! {
         let label = Label { short: XIsrCache::Hit, status };
         let by_hyper = answer(&Method::GET, &headers, &stored, age, &label);
 
+        let mut http2 = http::Request::get("http://a.example/").version(http::Version::HTTP_2);
+        for (name, value) in request {
+            http2 = http2.header(*name, *value);
+        }
+        let http2 = http2.body(http_body_util::Empty::<Bytes>::new()).expect("a request");
+        let fields = super::http2::plain(&http2).expect("a plain one").fields;
+        let representation = negotiate::choose(&fields, &stored).representation;
+        let over_http2 = answer_with(&Method::GET, &fields, &stored, representation, age, &label);
+        prop_assert_eq!(over_http2.status(), by_hyper.status());
+        prop_assert_eq!(over_http2.headers(), by_hyper.headers());
+        let whole = |body: &crate::body::Body| match body {
+            crate::body::Body::Whole(Some(bytes)) => bytes.clone(),
+            _ => Bytes::new(),
+        };
+        prop_assert_eq!(whole(over_http2.body()), whole(by_hyper.body()));
+
         let mut head = Vec::new();
         let representation = negotiate::choose(&headers, &stored).representation;
-        let Some((body, _)) = write_answer(&headers, &stored, representation, &mut head) else {
+        let Some((body, _)) = write(&headers, &stored, representation, &mut head) else {
             prop_assert_eq!(by_hyper.status(), http::StatusCode::RANGE_NOT_SATISFIABLE);
             return Ok(());
         };
@@ -186,10 +208,6 @@ proptest! {
         ours.sort();
         theirs.sort();
         prop_assert_eq!(ours, theirs);
-        let bytes = match by_hyper.into_body() {
-            crate::body::Body::Whole(Some(bytes)) => bytes,
-            _ => Bytes::new(),
-        };
-        prop_assert_eq!(body, bytes);
+        prop_assert_eq!(body, whole(by_hyper.body()));
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http::{Request, StatusCode, Version};
+use http_body_util::{BodyExt as _, Empty, Full};
 use isr_cache::{REPLICA_GONE_AFTER, SharedStore, Timestamp};
 use isr_routes::compile;
 use isr_routes::manifest::{self, Manifests};
@@ -19,7 +19,7 @@ use super::site::Site;
 use crate::active::{Active, Origin, STANDALONE};
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Routes, Scheme};
-use crate::hit;
+use crate::hit::{http1, http2};
 use crate::pages::Pages;
 use crate::respond::respond;
 use crate::state::{Proxy, Visitor};
@@ -312,27 +312,39 @@ async fn ask(proxy: &Arc<Proxy>, request: http::request::Builder, body: &'static
     let request = request.header("host", HOST).body(Full::new(Bytes::from_static(body.as_bytes())));
     let visitor = Visitor { peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), scheme: Scheme::Http };
     let response = respond(Arc::clone(proxy), visitor, request.expect("a request")).await;
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.expect("a whole body").to_bytes();
-    let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Seen {
-        status: head.status,
-        cache: field("x-isr-cache").to_owned(),
-        version: field("x-version").parse().unwrap_or_default(),
-        text: String::from_utf8_lossy(&body).into_owned(),
-    }
+    let (status, cache, version) = (response.status(), field(&response, "x-isr-cache"), version(&response));
+    let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+    Seen { status, cache, version, text: String::from_utf8_lossy(&body).into_owned() }
 }
 
-/// The short way, which a request goes first.
+/// The short way, which a request goes first; the same over both versions.
 fn on_the_short_way(proxy: &Arc<Proxy>, path: &str, coding: &str) -> Option<Seen> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\naccept-encoding: {coding}\r\n\r\n");
-    let (mut key, mut head) = (Vec::new(), Vec::new());
-    hit::answer(proxy, request.as_bytes(), false, &mut key, &mut head)?;
-    let text = String::from_utf8_lossy(&head).into_owned();
-    let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
-    let (cache, version) =
-        (field("x-isr-cache:").to_owned(), field("x-version:").parse().unwrap_or_default());
-    Some(Seen { status: StatusCode::OK, cache, version, text })
+    let mut head = Vec::new();
+    let over_http1 = http1::answer(proxy, request.as_bytes(), false, &mut head).map(|_| {
+        let text = String::from_utf8_lossy(&head).into_owned();
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let (cache, version) =
+            (field("x-isr-cache:").to_owned(), field("x-version:").parse().unwrap_or_default());
+        Seen { status: StatusCode::OK, cache, version, text }
+    });
+    let request = Request::get(format!("http://{HOST}{path}")).version(Version::HTTP_2);
+    let request = request.header("accept-encoding", coding).body(Empty::<Bytes>::new());
+    let over_http2 = http2::answer(proxy, &request.expect("a request"));
+    let both = [
+        over_http1.as_ref().map(|seen| (seen.status, seen.cache.clone(), seen.version)),
+        over_http2.map(|response| (response.status(), field(&response, "x-isr-cache"), version(&response))),
+    ];
+    assert_eq!(both[0], both[1], "{path}");
+    over_http1
+}
+
+fn field<B>(response: &http::Response<B>, name: &str) -> String {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn version<B>(response: &http::Response<B>) -> u64 {
+    field(response, "x-version").parse().unwrap_or_default()
 }
 
 /// The manifests, read once for all.

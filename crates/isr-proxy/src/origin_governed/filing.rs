@@ -217,8 +217,7 @@ fn resumed(head: http::response::Parts, reading: Reading, rest: Body) -> Respons
 
 /// The fields that a stored response came with.
 pub(super) fn headers_of(stored: &StoredResponse) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    stored.head.append_to(&mut headers);
+    let mut headers = stored.head.to_map();
     // The bytes of a value make a value.
     if let Some(Ok(etag)) = stored.head.etag().map(HeaderValue::from_bytes) {
         headers.insert(ETAG, etag);

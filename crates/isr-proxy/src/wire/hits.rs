@@ -12,7 +12,7 @@ use tokio::io::ReadBuf;
 
 use super::Wire;
 use super::outlet::{Answer, Outlet};
-use crate::hit;
+use crate::hit::http1;
 use crate::state::{Closing, Proxy};
 
 /// Read at a time: a head of ordinary size, or several small ones that a client sends at once.
@@ -40,14 +40,12 @@ pub(super) struct Hits {
 /// Room that the connections of a thread share: an idle one needs none.
 struct Room {
     input: Box<[u8]>,
-    key: Vec<u8>,
     head: Vec<u8>,
 }
 
 thread_local! {
     static ROOM: RefCell<Room> = RefCell::new(Room {
         input: vec![0; READ_MOST].into(),
-        key: Vec::with_capacity(256),
         head: Vec::with_capacity(1024 + COPIED_MOST),
     });
 }
@@ -118,7 +116,7 @@ impl<S: Outlet> Wire<S> {
                 };
                 if !self.hits.proxy.config.access_log
                     && let Some(hit) =
-                        hit::answer(&self.hits.proxy, input, self.hits.is_last, &mut room.key, &mut room.head)
+                        http1::answer(&self.hits.proxy, input, self.hits.is_last, &mut room.head)
                 {
                     self.hits.unread = input[hit.read..].to_vec();
                     self.hits.is_over = self.hits.is_last;
