@@ -8,13 +8,15 @@
 //! is tried again; a damaged one is replaced by an empty one; a record that is not what its digests say is a miss.
 
 mod engine;
+mod folder;
 mod queue;
+mod row;
 mod tables;
 mod writer;
 
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -25,6 +27,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::step_back;
 use engine::Engine;
+use folder::Folder;
 use queue::{Gathering, Pending, Queue};
 use tables::Failure;
 
@@ -34,8 +37,8 @@ const READS_AT_ONCE: usize = 32;
 /// Memory for the upper levels of the file's trees. Bodies are left to the kernel's page cache.
 const CACHE_BYTES: usize = 32 << 20;
 
-/// What a record's weight becomes in the file, at most: pages of the file are powers of two and no page is shared by two
-/// bodies longer than one (measured: 1.5 for 16 KiB, 1.9 for 1 KiB).
+/// What a record's weight becomes in the file, at most: not all pages of the file are full (measured: 1.0 for 16 KiB, 1.5 for
+/// 1 KiB, below 2 for lengths of chance).
 const BYTES_PER_WEIGHT: u64 = 2;
 
 /// What the file takes beside that: its own tables, and what a transaction writes before the old is free.
@@ -414,37 +417,6 @@ fn open(medium: &dyn Medium) -> Result<(Engine, tables::Known), Failure> {
     };
     std::panic::catch_unwind(AssertUnwindSafe(opening))
         .unwrap_or(Err(Failure::Inconsistent("the engine cannot open it")))
-}
-
-/// The file in a folder of the disk.
-struct Folder {
-    folder: PathBuf,
-}
-
-impl Folder {
-    fn file(&self) -> PathBuf {
-        self.folder.join("pages.redb")
-    }
-}
-
-impl Medium for Folder {
-    fn open(&self, builder: &Builder) -> Result<Database, redb::Error> {
-        std::fs::create_dir_all(&self.folder)?;
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        // Pages are their visitors' business, not that of everybody on the machine.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(self.file())?;
-        let backend = redb::backends::FileBackend::new(file)?;
-        Ok(builder.create_with_backend(backend)?)
-    }
-
-    fn discard(&self) -> io::Result<()> {
-        match std::fs::remove_file(self.file()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -26,13 +26,14 @@ pub(super) struct Gathering {
     /// Changes in one transaction, at most: what waits for its end waits for no more than these.
     pub(super) most: usize,
     /// How long changes for which nobody waits are gathered. A transaction takes as much of the processor as eight pages, and
-    /// two waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier.
+    /// two waits for the disk, so few of them are to be made for what a crash may as well cost a moment earlier: what is lost
+    /// by it was rendered in this time, and is rendered again.
     pub(super) within: Duration,
 }
 
 impl Default for Gathering {
     fn default() -> Self {
-        Self { most: 256, within: Duration::from_millis(50) }
+        Self { most: 256, within: Duration::from_millis(200) }
     }
 }
 

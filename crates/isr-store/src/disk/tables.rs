@@ -1,13 +1,15 @@
-//! What is in the file: four tables and a few numbers, changed by whole transactions.
+//! What is in the file: five tables, changed by whole transactions.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `heads` | place: digest of the group, digest of the key | number in the order, weight, record head |
-//! | `bodies` | place, coding | the bytes |
+//! | `heads` | place: digest of the group, digest of the key | what [`row`](super::row) says |
+//! | `bodies` | number, coding, piece | the bytes |
 //! | `order` | number | place; the oldest is the first to go |
 //! | `marks` | selector | the epochs of its invalidations |
+//! | `numbers` | name | what counts for the whole file |
 //!
-//! The members of a group stand together, so that invalidating it touches them and nothing else.
+//! The members of a group stand together, so that invalidating it touches them and nothing else. Bodies stand in the order in
+//! which they were written: a new one is put behind the last, and none that was there before is read or written for it.
 
 use bytes::Bytes;
 use isr_cache::{Epoch, Group, Mode, StoredResponse, Watermark};
@@ -15,22 +17,29 @@ use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition,
     WriteTransaction,
 };
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::Followed;
+use super::row::{self, Row};
 use crate::record::{self, Damaged, Digest, Head};
 
 /// Digest of the group, digest of the key.
 pub(super) type Place = [u8; 32];
 
+/// Number of the bodies of a record, coding, number of the piece.
+type Piece = (u64, u8, u8);
+
 const HEADS: TableDefinition<'_, &Place, &[u8]> = TableDefinition::new("heads");
-const BODIES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("bodies");
+const BODIES: TableDefinition<'_, Piece, &[u8]> = TableDefinition::new("bodies");
 const ORDER: TableDefinition<'_, u64, &Place> = TableDefinition::new("order");
 const MARKS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("marks");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 
 /// The version of the tables and of the records in them.
 const FORMAT: &str = "format";
+/// The present one: the second form of the tables. A file of another one is emptied.
+const FORMAT_NOW: u64 = 0x200 | record::FORMAT as u64;
 /// The epoch at the last commit: no record or mark has a later one.
 const EPOCH: &str = "epoch";
 /// The next number in the order.
@@ -46,9 +55,6 @@ const LOG_POSITION: &str = "log position";
 
 /// What a record takes beside its bytes: its rows in three tables (measured with records of 1 KiB).
 const OVERHEAD: u64 = 512;
-
-/// Bytes before the head in a row: number in the order, weight.
-const PREFIX: usize = 16;
 
 /// Why a transaction did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -99,13 +105,6 @@ pub(super) fn place(group: &str, key: &[u8]) -> Place {
     place
 }
 
-fn body_place(place: &Place, coding: u8) -> [u8; 33] {
-    let mut of = [0; 33];
-    of[..32].copy_from_slice(place);
-    of[32] = coding;
-    of
-}
-
 /// Reads what is known, and makes the tables if there are none.
 pub(super) fn open(database: &Database) -> Result<Known, Failure> {
     let transaction = begin(database)?;
@@ -113,10 +112,10 @@ pub(super) fn open(database: &Database) -> Result<Known, Failure> {
         let mut numbers = transaction.open_table(NUMBERS)?;
         let format = numbers.get(FORMAT)?.map(|format| format.value());
         match format {
-            Some(format) if format == u64::from(record::FORMAT) => {}
+            Some(FORMAT_NOW) => {}
             Some(_) => return Err(Failure::Inconsistent("it is of another version")),
             None => {
-                numbers.insert(FORMAT, u64::from(record::FORMAT))?;
+                numbers.insert(FORMAT, FORMAT_NOW)?;
             }
         }
         transaction.open_table(HEADS)?;
@@ -153,15 +152,23 @@ pub(super) fn read(
     let transaction = database.begin_read()?;
     let place = place(group.name(), key);
     let heads = transaction.open_table(HEADS)?;
-    let Some(row) = heads.get(&place)? else { return Ok(Ok(None)) };
-    let Some(head) = row.value().get(PREFIX..).and_then(|head| Head::from_bytes(head).ok()) else {
+    let Some(found) = heads.get(&place)? else { return Ok(Ok(None)) };
+    let Row { bodies: number, head: Some(head), mut rests, .. } = Row::parse(found.value()) else {
         return Ok(Err(Damaged));
     };
     let table = transaction.open_table(BODIES)?;
     let mut bodies = Vec::with_capacity(head.bodies.len());
     for described in &head.bodies {
-        let Some(body) = table.get(&body_place(&place, described.coding))? else { return Ok(Err(Damaged)) };
-        bodies.push(Bytes::copy_from_slice(body.value()));
+        let (pieces, rest) = row::cut(described.length());
+        let mut body = Vec::with_capacity(described.length());
+        for (piece, _) in (0..).zip(pieces) {
+            let Some(bytes) = table.get((number, described.coding, piece))? else { return Ok(Err(Damaged)) };
+            body.extend_from_slice(bytes.value());
+        }
+        let Some((rest, others)) = rests.split_at_checked(rest.len()) else { return Ok(Err(Damaged)) };
+        body.extend_from_slice(rest);
+        rests = others;
+        bodies.push(Bytes::from(body));
     }
     Ok(head.into_response(key, group, bodies).map(Some))
 }
@@ -185,55 +192,90 @@ fn number(numbers: &impl redb::ReadableTable<&'static str, u64>, name: &'static 
     Ok(numbers.get(name)?.map_or(0, |number| number.value()))
 }
 
-/// A batch of changes that become true together.
-pub(super) struct Batch {
-    transaction: WriteTransaction,
+/// Has changes become true together, or none of them. They end with [`Batch::seal`].
+pub(super) fn change<T>(
+    database: &Database,
+    changes: impl FnOnce(&mut Batch<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = begin(database)?;
+    let mut batch = Batch::of(&transaction)?;
+    let result = changes(&mut batch)?;
+    drop(batch);
+    transaction.commit()?;
+    Ok(result)
+}
+
+/// Changes that become true together.
+pub(super) struct Batch<'t> {
+    heads: Table<'t, &'static Place, &'static [u8]>,
+    bodies: Table<'t, Piece, &'static [u8]>,
+    order: Table<'t, u64, &'static Place>,
+    marks: Table<'t, &'static [u8], &'static [u8; 32]>,
+    numbers: Table<'t, &'static str, u64>,
     next: u64,
     weight: u64,
-    pub(super) marks: u64,
+    pub(super) marks_count: u64,
     /// Records that went for others.
     pub(super) evictions: u64,
 }
 
-impl Batch {
-    pub(super) fn begin(database: &Database) -> Result<Self, Failure> {
-        let transaction = begin(database)?;
-        let (next, weight, marks) = {
-            let numbers = transaction.open_table(NUMBERS)?;
-            (number(&numbers, NEXT)?, number(&numbers, WEIGHT)?, number(&numbers, MARKS_COUNT)?)
-        };
-        Ok(Self { transaction, next, weight, marks, evictions: 0 })
+impl<'t> Batch<'t> {
+    fn of(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+        let numbers = transaction.open_table(NUMBERS)?;
+        Ok(Self {
+            heads: transaction.open_table(HEADS)?,
+            bodies: transaction.open_table(BODIES)?,
+            order: transaction.open_table(ORDER)?,
+            marks: transaction.open_table(MARKS)?,
+            next: number(&numbers, NEXT)?,
+            weight: number(&numbers, WEIGHT)?,
+            marks_count: number(&numbers, MARKS_COUNT)?,
+            evictions: 0,
+            numbers,
+        })
     }
 
     /// Stores a response in place of what is there. Bodies that are there already are not written again.
     pub(super) fn put(&mut self, key: &[u8], response: &StoredResponse) -> Result<(), Failure> {
         let head = Head::of(key, response);
         let place = place(&head.group, key);
-        let before = self.take_head(&place)?;
-        let kept = before.as_ref().map_or(&[][..], |head| &head.bodies);
-        {
-            let mut bodies = self.transaction.open_table(BODIES)?;
-            for (described, representation) in head.bodies.iter().zip(response.representations()) {
-                let is_there = kept.iter().any(|kept| {
-                    (kept.coding, kept.digest, kept.length)
-                        == (described.coding, described.digest, described.length)
-                });
-                if !is_there {
-                    bodies.insert(&body_place(&place, described.coding), &**representation.body)?;
+        let before = self.row(&place)?;
+        let before = before.as_deref().map(Row::parse);
+        let there = before.as_ref().and_then(|row| row.head.as_ref()).map_or(&[][..], |head| &head.bodies);
+        let number = match &before {
+            Some(row) if there.iter().any(|body| head.bodies.iter().any(|new| new.is(body))) => {
+                for gone in there.iter().filter(|body| !head.bodies.iter().any(|new| new.is(body))) {
+                    self.remove_bodies(row.bodies, gone.coding..=gone.coding)?;
                 }
+                row.bodies
             }
-            for gone in kept.iter().filter(|kept| !head.bodies.iter().any(|body| body.coding == kept.coding))
-            {
-                bodies.remove(&body_place(&place, gone.coding))?;
+            Some(row) => {
+                self.remove_bodies(row.bodies, 0..=u8::MAX)?;
+                self.next
+            }
+            None => self.next,
+        };
+        let mut rests = Vec::new();
+        for (described, representation) in head.bodies.iter().zip(response.representations()) {
+            let body = representation.body;
+            let (pieces, rest) = row::cut(body.len());
+            rests.extend_from_slice(&body[rest]);
+            if there.iter().any(|body| body.is(described)) {
+                continue;
+            }
+            for (at, piece) in (0..).zip(pieces) {
+                self.bodies.insert((number, described.coding, at), &body[piece])?;
             }
         }
-        self.insert_head(&place, &head)
+        self.write(&place, before.as_ref(), number, &head, &rests)
     }
 
     /// Forgets a record.
     pub(super) fn remove(&mut self, place: &Place) -> Result<(), Failure> {
-        let head = self.take_head(place)?;
-        self.remove_bodies(place, head.as_ref())
+        let Some(row) = self.heads.remove(place)?.map(|row| row.value().to_vec()) else { return Ok(()) };
+        let row = Row::parse(&row);
+        self.forget(place, &row)?;
+        self.remove_bodies(row.bodies, 0..=u8::MAX)
     }
 
     /// Invalidates the members of a group that began before an epoch.
@@ -243,24 +285,19 @@ impl Batch {
         first[..16].copy_from_slice(&of);
         last[..16].copy_from_slice(&of);
         let mut reached = Vec::new();
-        {
-            let heads = self.transaction.open_table(HEADS)?;
-            for row in heads.range::<&Place>(&first..=&last)? {
-                let (place, row) = row?;
-                // What cannot be read is of no use, and would not be served.
-                match row.value().get(PREFIX..).map(Head::from_bytes) {
-                    Some(Ok(head)) if head.began >= epoch.0 => {}
-                    Some(Ok(head)) => reached.push((*place.value(), Some(head))),
-                    _ => reached.push((*place.value(), None)),
-                }
+        for row in self.heads.range::<&Place>(&first..=&last)? {
+            let (place, row) = row?;
+            // What cannot be read is of no use, and would not be served.
+            if Row::parse(row.value()).head.is_none_or(|head| head.began < epoch.0) {
+                reached.push((*place.value(), row.value().to_vec()));
             }
         }
-        for (place, head) in reached {
-            match (mode, head) {
+        for (place, row) in reached {
+            let mut row = Row::parse(&row);
+            match (mode, row.head.take()) {
                 (Mode::Soft, Some(mut head)) => {
-                    self.take_head(&place)?;
                     head.soft = head.soft.max(epoch.0);
-                    self.insert_head(&place, &head)?;
+                    self.write(&place, Some(&row), row.bodies, &head, row.rests)?;
                 }
                 _ => self.remove(&place)?,
             }
@@ -270,8 +307,7 @@ impl Batch {
 
     /// Notes an invalidation of what a selector covers.
     pub(super) fn mark(&mut self, selector: &[u8], mode: Mode, epoch: Epoch) -> Result<(), Failure> {
-        let mut marks = self.transaction.open_table(MARKS)?;
-        let before = match marks.get(selector)? {
+        let before = match self.marks.get(selector)? {
             Some(row) => Some(
                 decode_mark(selector, row.value())
                     .ok_or(Failure::Inconsistent("a mark of an invalidation cannot be read"))?,
@@ -283,19 +319,18 @@ impl Batch {
             Mode::Hard => Watermark { hard: epoch, ..Watermark::default() },
         };
         let mark = before.unwrap_or_default().later(mark);
-        marks.insert(selector, &encode_mark(selector, mark))?;
-        self.marks += u64::from(before.is_none());
+        self.marks.insert(selector, &encode_mark(selector, mark))?;
+        self.marks_count += u64::from(before.is_none());
         Ok(())
     }
 
     /// Puts these marks in the place of all that there are.
     pub(super) fn replace_marks(&mut self, marks: &[(Box<[u8]>, Watermark)]) -> Result<(), Failure> {
-        self.transaction.delete_table(MARKS)?;
-        let mut table = self.transaction.open_table(MARKS)?;
+        self.marks.retain(|_, _| false)?;
         for (selector, mark) in marks {
-            table.insert(&**selector, &encode_mark(selector, *mark))?;
+            self.marks.insert(&**selector, &encode_mark(selector, *mark))?;
         }
-        self.marks = marks.len() as u64;
+        self.marks_count = marks.len() as u64;
         Ok(())
     }
 
@@ -304,125 +339,92 @@ impl Batch {
     pub(super) fn evict(&mut self, capacity: u64, is_hot: &dyn Fn(&[u8]) -> bool) -> Result<(), Failure> {
         let mut turns = TURNS;
         while self.weight > capacity {
-            let oldest = {
-                let mut order = self.transaction.open_table(ORDER)?;
-                order.pop_first()?.map(|(number, place)| (number.value(), *place.value()))
-            };
+            let oldest = self.order.pop_first()?.map(|(number, place)| (number.value(), *place.value()));
             let Some((number, place)) = oldest else {
                 return Err(Failure::Inconsistent("records weigh something and there are none"));
             };
-            let Some((stored, head)) = self.head(&place)? else { continue };
-            if stored != number {
+            let Some(row) = self.row(&place)? else { continue };
+            let row = Row::parse(&row);
+            if row.order != number {
                 // Left over: the record has a later number.
                 continue;
             }
-            if turns > 0 && head.as_ref().is_some_and(|head| is_hot(&head.key)) {
-                turns -= 1;
-                if let Some(head) = self.take_head(&place)? {
-                    self.insert_head(&place, &head)?;
+            match &row.head {
+                Some(head) if turns > 0 && is_hot(&head.key) => {
+                    turns -= 1;
+                    self.write(&place, Some(&row), row.bodies, head, row.rests)?;
                 }
-                continue;
+                _ => {
+                    self.remove(&place)?;
+                    self.evictions += 1;
+                }
             }
-            self.remove(&place)?;
-            self.evictions += 1;
         }
         Ok(())
     }
 
-    /// Makes all of it true, in this epoch and after the log was followed so far.
-    pub(super) fn commit(self, epoch: Epoch, followed: Option<Followed>) -> Result<(), Failure> {
-        {
-            let mut numbers = self.transaction.open_table(NUMBERS)?;
-            numbers.insert(NEXT, self.next)?;
-            numbers.insert(WEIGHT, self.weight)?;
-            numbers.insert(MARKS_COUNT, self.marks)?;
-            let before = number(&numbers, EPOCH)?;
-            numbers.insert(EPOCH, before.max(epoch.0))?;
-            if let Some(Followed { data_set, position }) = followed {
-                numbers.insert(LOG_DATA_SET, data_set)?;
-                numbers.insert(LOG_POSITION, position.0)?;
-            } else {
-                numbers.remove(LOG_DATA_SET)?;
-                numbers.remove(LOG_POSITION)?;
-            }
+    /// The last change: in which epoch all of it becomes true, and after the log was followed how far.
+    pub(super) fn seal(&mut self, epoch: Epoch, followed: Option<Followed>) -> Result<(), Failure> {
+        let numbers = &mut self.numbers;
+        numbers.insert(NEXT, self.next)?;
+        numbers.insert(WEIGHT, self.weight)?;
+        numbers.insert(MARKS_COUNT, self.marks_count)?;
+        let before = number(numbers, EPOCH)?;
+        numbers.insert(EPOCH, before.max(epoch.0))?;
+        if let Some(Followed { data_set, position }) = followed {
+            numbers.insert(LOG_DATA_SET, data_set)?;
+            numbers.insert(LOG_POSITION, position.0)?;
+        } else {
+            numbers.remove(LOG_DATA_SET)?;
+            numbers.remove(LOG_POSITION)?;
         }
-        Ok(self.transaction.commit()?)
+        Ok(())
     }
 
-    /// A record's number in the order, and its head if that can be read.
-    fn head(&self, place: &Place) -> Result<Option<(u64, Option<Head>)>, Failure> {
-        let heads = self.transaction.open_table(HEADS)?;
-        let Some(row) = heads.get(place)? else { return Ok(None) };
-        let (number, _) = prefix(row.value());
-        Ok(Some((number, row.value().get(PREFIX..).and_then(|head| Head::from_bytes(head).ok()))))
+    fn row(&self, place: &Place) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.heads.get(place)?.map(|row| row.value().to_vec()))
     }
 
-    /// Removes a record's row and its place in the order, and gives its head if that can be read.
-    fn take_head(&mut self, place: &Place) -> Result<Option<Head>, Failure> {
-        let mut heads = self.transaction.open_table(HEADS)?;
-        let taken = heads.remove(place)?.map(|row| {
-            let head = row.value().get(PREFIX..).and_then(|head| Head::from_bytes(head).ok());
-            (prefix(row.value()), head)
-        });
-        let Some(((number, weight), head)) = taken else { return Ok(None) };
-        self.weight = self.weight.saturating_sub(weight);
-        let mut order = self.transaction.open_table(ORDER)?;
-        let is_own = order.get(number)?.is_some_and(|of| of.value() == place);
-        if is_own {
-            order.remove(number)?;
+    /// Writes a record's row in place of the one before, as the latest in the order.
+    fn write(
+        &mut self,
+        place: &Place,
+        before: Option<&Row<'_>>,
+        bodies: u64,
+        head: &Head,
+        rests: &[u8],
+    ) -> Result<(), Failure> {
+        if let Some(before) = before {
+            self.forget(place, before)?;
         }
-        if head.is_none() {
-            // What it described is unknown, so nothing of it may stay.
-            remove_codings(&mut self.transaction.open_table(BODIES)?, place)?;
-        }
-        Ok(head)
-    }
-
-    fn insert_head(&mut self, place: &Place, head: &Head) -> Result<(), Failure> {
         let bytes = head.to_bytes();
-        let bodies: u64 = head.bodies.iter().map(|body| body.length).sum();
-        let weight = OVERHEAD + bytes.len() as u64 + bodies;
-        let mut row = Vec::with_capacity(PREFIX + bytes.len());
-        row.extend_from_slice(&self.next.to_le_bytes());
-        row.extend_from_slice(&weight.to_le_bytes());
-        row.extend_from_slice(&bytes);
-        self.transaction.open_table(HEADS)?.insert(place, &*row)?;
-        self.transaction.open_table(ORDER)?.insert(self.next, place)?;
+        let weight = OVERHEAD + bytes.len() as u64 + head.bodies.iter().map(|body| body.length).sum::<u64>();
+        let row = row::write(self.next, weight, bodies, &bytes, rests);
+        self.heads.insert(place, &*row)?;
+        self.order.insert(self.next, place)?;
         self.next += 1;
         self.weight += weight;
         Ok(())
     }
 
-    fn remove_bodies(&mut self, place: &Place, head: Option<&Head>) -> Result<(), Failure> {
-        let mut bodies = self.transaction.open_table(BODIES)?;
-        for body in head.map_or(&[][..], |head| &head.bodies) {
-            bodies.remove(&body_place(place, body.coding))?;
+    /// A record's row is no more: neither is its place in the order, nor its weight.
+    fn forget(&mut self, place: &Place, row: &Row<'_>) -> Result<(), Failure> {
+        self.weight = self.weight.saturating_sub(row.weight);
+        let is_own = self.order.get(row.order)?.is_some_and(|of| of.value() == place);
+        if is_own {
+            self.order.remove(row.order)?;
         }
         Ok(())
+    }
+
+    fn remove_bodies(&mut self, number: u64, codings: RangeInclusive<u8>) -> Result<(), Failure> {
+        let (first, last) = codings.into_inner();
+        Ok(self.bodies.retain_in((number, first, 0)..=(number, last, u8::MAX), |_, _| false)?)
     }
 }
 
 /// Records in use that get another turn in one batch: a batch must end even when all of them are.
 const TURNS: u32 = 256;
-
-fn remove_codings(
-    bodies: &mut Table<'_, &'static [u8; 33], &'static [u8]>,
-    place: &Place,
-) -> Result<(), Failure> {
-    for coding in 0..3 {
-        bodies.remove(&body_place(place, coding))?;
-    }
-    Ok(())
-}
-
-/// Number in the order and weight of a row; zeros if it is too short to tell.
-fn prefix(row: &[u8]) -> (u64, u64) {
-    let at = |from: usize| {
-        let bytes = row.get(from..from + 8).and_then(|bytes| bytes.try_into().ok());
-        bytes.map_or(0, u64::from_le_bytes)
-    };
-    (at(0), at(8))
-}
 
 /// Two epochs, and a digest of them and of whose they are.
 fn encode_mark(selector: &[u8], mark: Watermark) -> [u8; 32] {
@@ -435,7 +437,11 @@ fn encode_mark(selector: &[u8], mark: Watermark) -> [u8; 32] {
 }
 
 fn decode_mark(selector: &[u8], row: &[u8; 32]) -> Option<Watermark> {
-    let (hard, soft) = prefix(row);
+    let (hard, soft) = row.split_first_chunk().map(|(hard, rest)| (hard, rest.first_chunk()))?;
+    let (hard, soft) = (u64::from_le_bytes(*hard), u64::from_le_bytes(*soft?));
     let mark = Watermark { hard: Epoch(hard), soft: Epoch(soft) };
     (encode_mark(selector, mark) == *row).then_some(mark)
 }
+
+#[cfg(test)]
+mod tests;

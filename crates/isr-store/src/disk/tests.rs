@@ -167,6 +167,23 @@ async fn unchanged_bodies_are_not_written_again() {
 }
 
 #[tokio::test]
+async fn a_body_is_written_in_as_many_bytes_as_it_has() {
+    let written = async |length: usize| {
+        let disk = Unreliable::sound();
+        let (tier, ..) = open(&disk, ROOM);
+        for number in 0..100_u32 {
+            let group = group(&format!("a/{number}"));
+            tier.put(&number.to_le_bytes(), &page(&group, &"x".repeat(length), 1));
+        }
+        settled(&tier).await;
+        disk.written()
+    };
+    // With the variant two bodies for each page.
+    let each = (written(16 << 10).await - written(0).await) / 200;
+    assert!(each < (16 << 10) * 11 / 10, "{each} bytes for 16 KiB");
+}
+
+#[tokio::test]
 async fn the_file_is_bounded_and_what_is_in_use_stays() {
     let folder = tempfile::tempdir().expect("a folder");
     let room = 16 << 20;

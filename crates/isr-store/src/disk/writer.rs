@@ -105,7 +105,23 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
         shared.discard()?;
     }
     let database = shared.database()?;
-    let mut batch = Batch::begin(&database)?;
+    let evictions = tables::change(&database, |batch| {
+        changes(shared, operations, batch)?;
+        if batch.marks_count > MARKS_IN_FILE {
+            // The memory has made fewer of them that cover the same.
+            batch.replace_marks(&shared.front.marks())?;
+        }
+        batch.evict(shared.capacity, &|key| shared.front.is_in_use(key))?;
+        // Asked for now, with all that came before it written: what was followed later is followed again after a crash.
+        batch.seal(shared.front.epoch(), shared.front.followed())?;
+        Ok(batch.evictions)
+    })?;
+    shared.count_evictions(evictions);
+    shared.measure(&database);
+    Ok(())
+}
+
+fn changes(shared: &Shared, operations: &[(u64, Operation)], batch: &mut Batch<'_>) -> Result<(), Failure> {
     let last = operations.last().map_or(0, |(number, _)| *number);
     for (number, operation) in operations {
         if number.is_multiple_of(IN_A_ROW) {
@@ -126,16 +142,6 @@ fn write(shared: &Shared, operations: &[(u64, Operation)]) -> Result<(), Failure
             },
         }
     }
-    if batch.marks > MARKS_IN_FILE {
-        // The memory has made fewer of them that cover the same.
-        batch.replace_marks(&shared.front.marks())?;
-    }
-    batch.evict(shared.capacity, &|key| shared.front.is_in_use(key))?;
-    let evictions = batch.evictions;
-    // Asked for now, with all that came before it written: what was followed later is followed again after a crash.
-    batch.commit(shared.front.epoch(), shared.front.followed())?;
-    shared.count_evictions(evictions);
-    shared.measure(&database);
     Ok(())
 }
 
@@ -157,12 +163,13 @@ impl Shared {
         };
         if is_new {
             // Pages from before an invalidation may come to a file that has not heard of it.
-            let mut batch = Batch::begin(&database)?;
-            for (selector, Watermark { hard, soft }) in self.front.marks() {
-                batch.mark(&selector, Mode::Hard, hard)?;
-                batch.mark(&selector, Mode::Soft, soft)?;
-            }
-            batch.commit(self.front.epoch(), None)?;
+            tables::change(&database, |batch| {
+                for (selector, Watermark { hard, soft }) in self.front.marks() {
+                    batch.mark(&selector, Mode::Hard, hard)?;
+                    batch.mark(&selector, Mode::Soft, soft)?;
+                }
+                batch.seal(self.front.epoch(), None)
+            })?;
             self.queue().must_empty = false;
         }
         Ok(self.put_open(database))
