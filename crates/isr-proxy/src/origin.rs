@@ -121,8 +121,10 @@ async fn ask(
     let framed = body.is_end_stream()
         || head.headers.contains_key(CONTENT_LENGTH)
         || head.headers.contains_key(TRANSFER_ENCODING);
+    // Told its length, a body is read into as much as it takes and stays there.
+    let told = body.size_hint().exact().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut read = BytesMut::with_capacity(told.min(limits.page_bytes));
     let mut rest = IdleLimit::new(body, limits.idle);
-    let mut read = BytesMut::new();
     while let Some(frame) = rest.frame().await {
         // A body that breaks off here is no page: nobody has seen a byte of it.
         let frame = frame.map_err(|error| broken(innermost(error.as_ref())))?;

@@ -130,19 +130,16 @@ impl Upstream {
         .await
     }
 
-    /// Sends a render's GET to `address`.
+    /// Sends a render's GET to `address`. To be called in the background, where renders are.
     ///
     /// It is no visitor's request, so it may be made twice: it is sent once more if no connection came about, or if it
     /// ended before any response. A replica that is going has such ends, and another answers the second time.
     pub(crate) async fn fetch(&self, address: &str, head: Parts) -> Result<Response<Incoming>, OriginError> {
-        let (this, to) = (self.clone(), address.to_owned());
-        self.apart(address, async move {
-            match this.attempt(&to, head.clone(), Body::Empty).await {
-                Err(Failed { silent: true, .. }) => this.attempt(&to, head, Body::Empty).await,
-                result => result,
-            }
-        })
-        .await
+        let fetched = match self.attempt(address, head.clone(), Body::Empty).await {
+            Err(Failed { silent: true, .. }) => self.attempt(address, head, Body::Empty).await,
+            result => result,
+        };
+        fetched.map_err(|failed| failed.error)
     }
 
     /// Sends in the background, as long as somebody waits for it.
