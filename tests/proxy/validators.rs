@@ -112,6 +112,24 @@ async fn the_tag_follows_the_bytes() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_long_page_is_that_part() {
+    // Every five bytes say where they are; a body so long is sent from a file.
+    let body: String = (0..40_000).map(|number| format!("{number:05}")).collect();
+    let sent = body.clone();
+    let origin = Origin::start(move |_| Answer::page(sent.clone())).await;
+    let proxy = Proxy::serving(&origin, [route("/page").interval("1h")]).await;
+    assert_eq!(proxy.get("/page").await.text(), body);
+    let mut client = proxy.client().await;
+    for (first, last) in [(0, 9), (70_002, 150_001), (199_990, 199_999)] {
+        let part = client.send(&get("/page").header("Range", format!("bytes={first}-{last}"))).await;
+        assert_eq!((part.status, part.header("x-isr-cache")), (206, "HIT"));
+        assert_eq!(part.header("content-range"), format!("bytes {first}-{last}/200000"));
+        assert!(part.text() == body[first..=last], "bytes {first} to {last}");
+    }
+    assert_eq!(client.send(&get("/page")).await.text(), body, "and the whole page is still there");
+}
+
+#[tokio::test]
 async fn ranges_are_cut_from_the_store() {
     let (origin, proxy, page) = stored("0123456789").await;
     let etag = page.header("etag").to_owned();

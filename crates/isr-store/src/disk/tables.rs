@@ -2,7 +2,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `heads` | place: digest of the group, digest of the key | what [`row`](super::row) says |
+//! | `heads` | place: digest of the group, digest of the key | what [`row`] says |
 //! | `bodies` | number, coding, piece | the bytes |
 //! | `order` | number | place; the oldest is the first to go |
 //! | `marks` | selector | the epochs of its invalidations |
