@@ -314,11 +314,14 @@ impl Proxy {
         self.admin_json("/configz").await["generation"].as_u64().expect("configz has a generation")
     }
 
-    /// Waits until a newer table than `generation` is in force, and returns its generation.
+    /// Waits until a newer table than `generation` is in force, and returns its generation. The threads that bring it there stand back
+    /// behind whatever else the machine does.
     pub async fn newer_than(&self, generation: u64) -> u64 {
         let what = format!("a table newer than generation {generation}");
-        eventually(&what, PATIENCE, async || Some(self.generation().await).filter(|now| *now > generation))
-            .await
+        eventually(&what, PATIENCE * 3, async || {
+            Some(self.generation().await).filter(|now| *now > generation)
+        })
+        .await
     }
 
     /// What it wrote to standard error so far.
