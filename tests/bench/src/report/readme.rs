@@ -43,9 +43,9 @@ fn made(results: &Results) -> String {
         line(&mut text, &row.title, row, Metric::Cpu, &kinds);
     }
     text.push('\n');
-    for row in hits {
-        behind(&mut text, row, &kinds);
-    }
+    let behind: Vec<String> = hits.iter().filter_map(|row| behind(row, &kinds)).collect();
+    text.push_str(if behind.is_empty() { "No peer takes less in any of these.\n" } else { "" });
+    text.extend(behind);
     text.push('\n');
     head(&mut text, "besides", results, &kinds);
     for (id, metric) in BESIDES {
@@ -89,8 +89,8 @@ fn line(text: &mut String, title: &str, row: &Row, metric: Metric, kinds: &[Kind
     text.push('\n');
 }
 
-/// Names the peers that took less than kube-isr.
-fn behind(text: &mut String, row: &Row, kinds: &[Kind]) {
+/// Names the peers that took less than kube-isr, if there are any.
+fn behind(row: &Row, kinds: &[Kind]) -> Option<String> {
     let ahead: Vec<String> = kinds
         .iter()
         .filter(|kind| !matches!(kind, Kind::Bare | Kind::KubeIsr))
@@ -98,7 +98,5 @@ fn behind(text: &mut String, row: &Row, kinds: &[Kind]) {
         .filter(|(_, ratio)| *ratio < 1.0)
         .map(|(kind, ratio)| format!("{} takes {ratio:.2} times as much", kind.name()))
         .collect();
-    if !ahead.is_empty() {
-        let _ = writeln!(text, "- Behind at {}: {}.", row.title, ahead.join(", "));
-    }
+    (!ahead.is_empty()).then(|| format!("- Behind at {}: {}.\n", row.title, ahead.join(", ")))
 }
