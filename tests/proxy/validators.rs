@@ -114,7 +114,7 @@ async fn the_tag_follows_the_bytes() {
 #[tokio::test]
 async fn a_part_of_a_long_page_is_that_part() {
     // Every five bytes say where they are; a body so long is sent from a file.
-    let body: String = (0..40_000).map(|number| format!("{number:05}")).collect();
+    let body = (0..40_000).map(|number| format!("{number:05}")).collect::<Vec<_>>().concat();
     let sent = body.clone();
     let origin = Origin::start(move |_| Answer::page(sent.clone())).await;
     let proxy = Proxy::serving(&origin, [route("/page").interval("1h")]).await;
