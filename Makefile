@@ -45,9 +45,8 @@ test: ## Everything, and at the end how long each part took
 # The same packages and features for every suite, so that nothing is compiled twice.
 SUITES := cargo test --workspace --features isr-store/external-suites,kube-isr/external-suites
 
-test-cost: ## What a hit and a lookup take in instructions, as valgrind counts them
-	cargo build --workspace --bins --quiet
-	tests/cost/run
+test-cost: image-files ## What a hit and a lookup take in instructions in the image's program, as valgrind counts them
+	tests/cost/run $(PROGRAM)
 
 test-reloads: image-files ## 200 reloads of 10,000 routes under load, and 200 kills, by the image's program (the debug build does 20)
 	KUBE_ISR_PROGRAM=$(PROGRAM) cargo test --workspace --test proxy -- reloads_under_load killed_at_any_moment

@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::short::append;
+
 /// The largest integer of a structured field (RFC 9651 §3.3.1): 15 digits.
 const INTEGER_MAX: i64 = 999_999_999_999_999;
 const INTEGER_DIGITS: usize = 15;
@@ -150,7 +152,7 @@ pub(crate) fn push_integer(value: i64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(&digits[first..]);
+    append(&digits[first..], out);
 }
 
 fn push_string(text: &str, out: &mut Vec<u8>) {

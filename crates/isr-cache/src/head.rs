@@ -19,6 +19,7 @@ use http::header::{
 
 use crate::cache_status::push_integer;
 use crate::freshness::date;
+use crate::short::append;
 use crate::{CacheStatus, Coding, Representation, Seconds, Timestamp, XIsrCache};
 use common::Common;
 use lines::{append_to, line, lines};
@@ -51,6 +52,8 @@ pub struct Head {
     common: Arc<Common>,
     /// Lines of this response alone. The entity tag's is the first.
     own: Box<[u8]>,
+    /// Bytes of that line, none if there is none. No line has as many as this could count.
+    etag_line: u32,
     /// `Date`, where it is written as dates are to be. A line of it would be a tenth of what a small page takes beside its body.
     date: Option<Seconds>,
 }
@@ -68,6 +71,7 @@ impl Head {
         if let Some(etag) = etag {
             line("etag", etag.as_bytes(), &mut own);
         }
+        let etag_line = u32::try_from(own.len()).unwrap_or_default();
         let mut date = None;
         for (name, value) in fields {
             if *name == DATE && date.is_none() {
@@ -88,7 +92,7 @@ impl Head {
             };
             line(name.as_str(), value.as_bytes(), lines);
         }
-        Self { common: Common::of(status, route, &content, &shared), own: own.into(), date }
+        Self { common: Common::of(status, route, &content, &shared), own: own.into(), etag_line, date }
     }
 
     /// The status.
@@ -104,8 +108,7 @@ impl Head {
     /// The strong or weak entity tag of the identity representation.
     #[inline]
     pub fn etag(&self) -> Option<&[u8]> {
-        let line = self.own.strip_prefix(ETAG_LINE)?;
-        line.iter().position(|&byte| byte == b'\r').map(|end| &line[..end])
+        self.own.get(ETAG_LINE.len()..(self.etag_line as usize).checked_sub(b"\r\n".len())?)
     }
 
     /// Names and values of the fields that are sent with every representation. Those that depend on the moment (`Age`,
@@ -134,7 +137,7 @@ impl Head {
     /// line and fields, without the empty line.
     #[inline]
     pub fn write(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.common.whole());
+        append(self.common.whole(), out);
         self.write_own(representation, out);
         if self.common.status == StatusCode::OK {
             out.extend_from_slice(b"accept-ranges: bytes\r\n");
@@ -164,9 +167,9 @@ impl Head {
     #[inline]
     fn write_own(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
         match representation.coding {
-            Coding::Identity => out.extend_from_slice(&self.own),
+            Coding::Identity => append(&self.own, out),
             coding => {
-                out.extend_from_slice(self.own_fields());
+                append(self.own_fields(), out);
                 if let Some(etag) = representation.etag {
                     line("etag", etag, out);
                 }
@@ -180,8 +183,8 @@ impl Head {
     #[inline]
     pub fn write_not_modified(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
-        out.extend_from_slice(self.common.beside_content());
-        out.extend_from_slice(self.own_fields());
+        append(self.common.beside_content(), out);
+        append(self.own_fields(), out);
         self.write_date(out);
         if let Some(etag) = representation.etag {
             line("etag", etag, out);
@@ -204,8 +207,7 @@ impl Head {
     }
 
     fn own_fields(&self) -> &[u8] {
-        let etag = self.etag().map_or(0, |etag| ETAG_LINE.len() + etag.len() + b"\r\n".len());
-        &self.own[etag..]
+        &self.own[self.etag_line as usize..]
     }
 }
 
@@ -221,12 +223,12 @@ pub fn write_moment(age: u64, short: XIsrCache, status: &CacheStatus<'_>, out: &
     out.extend_from_slice(b"\r\ncache-status: ");
     status.write(out);
     out.extend_from_slice(b"\r\nx-isr-cache: ");
-    out.extend_from_slice(short.as_str().as_bytes());
+    append(short.as_str().as_bytes(), out);
     out.extend_from_slice(b"\r\n\r\n");
 }
 
 fn integer_line(name: &str, value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
+    append(name.as_bytes(), out);
     out.extend_from_slice(b": ");
     push_integer(i64::try_from(value).unwrap_or(i64::MAX), out);
     out.extend_from_slice(b"\r\n");

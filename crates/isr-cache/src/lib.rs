@@ -38,6 +38,7 @@ mod page;
 mod policy;
 pub mod range;
 mod shared;
+pub mod short;
 mod stored;
 pub mod storing;
 pub mod tags;

@@ -19,7 +19,6 @@ use isr_cache::{
     negotiate,
 };
 use isr_routes::{Found, Target};
-use memchr::memchr;
 
 use crate::encode;
 use crate::interval::ttl_of;
@@ -93,17 +92,14 @@ fn fresh<F: RequestFields, A>(
 
 /// The path and the query of a target, if it is spelled the plain way.
 fn split(target: &str) -> Option<(&str, &str)> {
-    if !target.bytes().all(|byte| PLAIN[usize::from(byte)]) {
-        return None;
-    }
-    Some(match memchr(b'?', target.as_bytes()) {
-        Some(at) => (&target[..at], &target[at + 1..]),
-        None => (target, ""),
-    })
+    let is_of_path = |byte: u8| PLAIN[usize::from(byte)];
+    let Some(end) = target.bytes().position(|byte| !is_of_path(byte)) else { return Some((target, "")) };
+    let query = target[end..].strip_prefix('?')?;
+    query.bytes().all(|byte| is_of_path(byte) || byte == b'?').then_some((&target[..end], query))
 }
 
-/// The characters of a path and a query (RFC 3986 §3.3, §3.4), and no others. Much else is accepted from visitors, by hyper
-/// and by [`Target`]; who sends it gets there by the longer way.
+/// The characters of a path (RFC 3986 §3.3), which are also those of a query but for the `?` (§3.4), and no others. Much else is
+/// accepted from visitors, by hyper and by [`Target`]; who sends it gets there by the longer way.
 const PLAIN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -111,7 +107,7 @@ const PLAIN: [bool; 256] = {
         table[byte as usize] = byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
-                b'/' | b'?' | b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'
+                b'/' | b'%' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'
                     ..=b',' | b';' | b'=' | b':' | b'@'
             );
         byte += 1;

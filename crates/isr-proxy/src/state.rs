@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -137,6 +138,21 @@ impl Proxy {
 pub(crate) struct Closing {
     begins: Pin<Box<dyn Future<Output = ()> + Send>>,
     has_begun: bool,
+    /// Wakes the task for `begins`, once it is known which.
+    bell: Option<Arc<Bell>>,
+}
+
+/// Wakes a task, and remembers that it did.
+struct Bell {
+    task: Waker,
+    has_rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
 }
 
 impl Closing {
@@ -146,14 +162,19 @@ impl Closing {
             // An error is the end of the proxy itself.
             let _ = draining.wait_for(|state| *state >= Draining::Closing).await;
         });
-        Self { begins, has_begun: false }
+        Self { begins, has_begun: false, bell: None }
     }
 
     /// Whether it has; if not, the task is woken when it does. All calls come from one task.
     pub(crate) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
-        // Asked each time: the channel wakes this task a moment after its value has changed, so that whoever looks at the
-        // value first and waits again only if it is new may sleep through the next change.
-        self.has_begun = self.has_begun || self.begins.as_mut().poll(context).is_ready();
+        // The channel is asked when it has called, and not when its value is new: it calls a moment after its value has
+        // changed, so that whoever looks in between and waits again may sleep through the next change.
+        let ring = || Bell { task: context.waker().clone(), has_rung: AtomicBool::new(true) };
+        let bell = self.bell.get_or_insert_with(|| Arc::new(ring()));
+        if bell.has_rung.load(Ordering::Relaxed) && bell.has_rung.swap(false, Ordering::Acquire) {
+            let waker = Waker::from(Arc::clone(bell));
+            self.has_begun = self.begins.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        }
         self.has_begun
     }
 }

@@ -59,14 +59,37 @@ pub(crate) fn normalise(authority: &str) -> Result<Cow<'_, str>, BadTarget> {
 fn is_normal(name: &str) -> bool {
     let mut label = 0;
     for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
-            b'.' if (1..=MAX_LABEL_BYTES).contains(&label) => label = 0,
+        match KINDS[usize::from(byte)] {
+            Kind::OfLabel => label += 1,
+            Kind::Dot if (1..=MAX_LABEL_BYTES).contains(&label) => label = 0,
             _ => return false,
         }
     }
     (1..=MAX_LABEL_BYTES).contains(&label) && name.len() <= MAX_HOSTNAME_BYTES
 }
+
+/// What a byte is in a name in its normal form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    OfLabel,
+    Dot,
+    Neither,
+}
+
+/// Of every byte: a hit looks up some twenty, and comparing each with its limits takes three times as long.
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Neither; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => Kind::OfLabel,
+            b'.' => Kind::Dot,
+            _ => Kind::Neither,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// What is wrong with a route's hostname and what to write instead, or nothing. The rules are those of `HTTPRoute`:
 /// RFC 1123 names in lower case, optionally behind one `*.`, and no IP addresses.

@@ -1,5 +1,7 @@
 //! From texts to places, for lookups that wait for memory as rarely as possible.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 /// Places by the hash of their text, in open addressing: ten thousand texts take 256 KiB without a pointer to follow, and one
 /// or two slots side by side say where a text is, where a hash map of strings waits for memory three times. Whether a place
 /// really has the text is for the caller to say.
@@ -67,13 +69,11 @@ impl Index {
     }
 }
 
-/// FNV-1a, folded. It needs no secret: only the authors of routes could make texts collide, requests cannot.
+/// Always the same of the same text. It needs no secret: only the authors of routes could make texts collide, requests
+/// cannot.
 fn hash(text: &str) -> u32 {
-    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let hash = text.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-    let [_, _, _, _, folded @ ..] = (hash ^ (hash >> 32)).to_be_bytes();
-    u32::from_be_bytes(folded)
+    let [_, _, _, _, lower @ ..] = xxh3_64(text.as_bytes()).to_be_bytes();
+    u32::from_be_bytes(lower)
 }
 
 #[cfg(test)]

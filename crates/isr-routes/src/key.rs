@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use http::header::{ACCEPT_ENCODING, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use isr_cache::RequestFields;
+use isr_cache::short::append;
 
 use crate::key_header::KeyHeader;
 use crate::path::{loosest, percent_decoded};
@@ -32,12 +33,12 @@ pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
 impl Route {
     /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
     pub fn write_key(&self, target: &Target<'_>, request: &impl RequestFields, key: &mut Vec<u8>) {
-        write_field(key, |key| key.extend_from_slice(target.host.as_bytes()));
-        write_field(key, |key| key.extend_from_slice(target.path.as_bytes()));
+        write_field(key, |key| append(target.host.as_bytes(), key));
+        write_field(key, |key| append(target.path.as_bytes(), key));
         write_field(key, |key| self.write_query(target.query, key));
         for header in &self.key_headers {
             let before = key.len();
-            write_field(key, |key| key.extend_from_slice(header.name.as_str().as_bytes()));
+            write_field(key, |key| append(header.name.as_str().as_bytes(), key));
             let mut present = false;
             write_field(key, |key| present = header.write(request, key));
             if !present {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use isr_cache::short::equal;
+
 use crate::index::Index;
 use crate::path::{Segment, Tail, is_full, segments_of, split_first};
 use crate::route::Route;
@@ -79,7 +81,7 @@ impl Trie {
             return [&node.end, &node.none_or_more].into_iter().find(|route| take(route))?.as_ref();
         };
         let (first, after) = split_first(rest);
-        let literal = node.literals.find(first, |to| *self.nodes[to].text == *first);
+        let literal = node.literals.find(first, |to| equal(self.nodes[to].text.as_bytes(), first.as_bytes()));
         let param = node.param.filter(|_| !first.is_empty());
         for child in [literal, param].into_iter().flatten() {
             if let Some(route) = self.find_below(child, after, accepts) {

@@ -101,10 +101,6 @@ impl Companion {
     /// The path of the page whose data `path` is, if it is such a data URL; with a `locale`, of the page whose path does not name
     /// that language, if the data URL does.
     pub fn page<'p>(&self, path: &'p str, locale: Option<&str>) -> Option<Cow<'p, str>> {
-        // Nearly every request is for a page, and for that one byte is enough.
-        if path.as_bytes().last() != self.suffix.as_bytes().last() {
-            return None;
-        }
         let path = path.strip_suffix(self.suffix)?;
         if !path.ends_with(self.page_suffix) {
             return None;
@@ -199,11 +195,33 @@ impl Preset {
         self.companions.iter().any(|companion| companion.skip > 0 && companion.page(path, None).is_some())
     }
 
-    /// Whether `path` is a data companion of some page.
-    pub fn is_companion(&self, path: &str) -> bool {
-        self.companions.iter().any(|companion| companion.page(path, None).is_some())
+    /// Whether `path` is a data companion of some page, for any framework.
+    pub(crate) fn has_companion(path: &str) -> bool {
+        // Nearly every request is for a page, and for that one byte is enough.
+        path.bytes().next_back().is_some_and(|last| LAST_OF_COMPANIONS[usize::from(last)])
+            && Self::ALL
+                .iter()
+                .flat_map(|preset| preset.companions)
+                .any(|companion| companion.page(path, None).is_some())
     }
 }
+
+/// The bytes with which data companions end.
+static LAST_OF_COMPANIONS: [bool; 256] = {
+    let mut last = [false; 256];
+    let mut presets: &[&Preset] = &Preset::ALL;
+    while let [preset, others @ ..] = presets {
+        let mut companions = preset.companions;
+        while let [companion, further @ ..] = companions {
+            if let [.., byte] = companion.suffix.as_bytes() {
+                last[*byte as usize] = true;
+            }
+            companions = further;
+        }
+        presets = others;
+    }
+    last
+};
 
 static PLAIN: Preset = Preset {
     name: "Plain",

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use isr_cache::short::equal;
+
 use crate::index::Index;
 use crate::matching::Trie;
 use crate::preset::{Companion, Preset};
@@ -167,7 +169,8 @@ impl RouteTable {
     }
 
     fn exact(&self, hostname: &str) -> Option<usize> {
-        self.exact.find(hostname, |place| self.hosts[place].hostname == hostname)
+        let is = |place: usize| equal(self.hosts[place].hostname.as_bytes(), hostname.as_bytes());
+        self.exact.find(hostname, is)
     }
 
     fn wildcard(&self, suffix: &str) -> Option<usize> {
@@ -261,9 +264,8 @@ impl HostRoutes {
     }
 
     fn find<'p>(&self, path: &'p str) -> Option<(&Arc<Route>, Cow<'p, str>)> {
-        let is_data = Preset::ALL.iter().any(|preset| preset.is_companion(path));
         // Most requests are for pages, and need not wait for this list to come from memory.
-        let data = if is_data { &self.data[..] } else { &[] };
+        let data = if Preset::has_companion(path) { &self.data[..] } else { &[] };
         for urls in data {
             if let Some(page) = urls.companion.page(path, urls.locale.as_deref())
                 && let Some(route) = self.trie.find(&page, |route| urls.are_of(route))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use isr_cache::StoredResponse;
+use isr_cache::short::equal;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
@@ -105,17 +106,13 @@ impl Memory {
     }
 }
 
-/// The key of a hit, compared eight bytes at a time: musl, with which the image is linked, compares byte by byte.
+/// The key of a hit.
 #[derive(Hash)]
 struct Sought<'k>(&'k [u8]);
 
 impl Equivalent<Box<[u8]>> for Sought<'_> {
     fn equivalent(&self, key: &Box<[u8]>) -> bool {
-        let ((words, rest), (key_words, key_rest)) = (self.0.as_chunks::<8>(), key.as_chunks::<8>());
-        let mut pairs = words.iter().zip(key_words);
-        self.0.len() == key.len()
-            && pairs.all(|(one, other)| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other))
-            && rest.iter().eq(key_rest)
+        equal(self.0, key)
     }
 }
 

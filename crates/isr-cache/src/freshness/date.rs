@@ -85,12 +85,21 @@ pub(crate) fn format(moment: Seconds) -> [u8; 29] {
         (20, second / 60 % 60),
         (23, second % 60),
     ] {
-        let digit = |number: u32| b"0123456789"[number as usize % 10];
-        text[at] = digit(number / 10);
-        text[at + 1] = digit(number);
+        text[at..at + 2].copy_from_slice(&TWO_DIGITS[number as usize % 100]);
     }
     text
 }
+
+/// The numbers below a hundred.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut texts = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100_u8 {
+        texts[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    texts
+};
 
 /// Days since 1970-01-01 in the Gregorian calendar; `None` for earlier ones.
 fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {

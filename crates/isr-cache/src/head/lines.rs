@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::short::append;
+
 /// Appends a line.
 pub(super) fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
+    append(name.as_bytes(), out);
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
+    append(value, out);
     out.extend_from_slice(b"\r\n");
 }
 

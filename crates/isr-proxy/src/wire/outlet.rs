@@ -64,11 +64,20 @@ impl<H: Buf> Answer<H> {
         if let (Some(socket), Some(file)) = (stream.socket(), &self.file) {
             return poll_send(socket, context, head, file, body.len());
         }
+        let pieces = [IoSlice::new(head), IoSlice::new(body)];
+        // Nearly always there is room, and nobody needs to be woken when there is.
+        if let Some(socket) = stream.socket() {
+            let sent =
+                if body.is_empty() { socket.try_write(head) } else { socket.try_write_vectored(&pieces) };
+            if !matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock) {
+                return Poll::Ready(sent);
+            }
+        }
         let stream = Pin::new(stream);
         if body.is_empty() {
             stream.poll_write(context, head)
         } else {
-            stream.poll_write_vectored(context, &[IoSlice::new(head), IoSlice::new(body)])
+            stream.poll_write_vectored(context, &pieces)
         }
     }
 }
