@@ -10,7 +10,7 @@ APP ?= origin
 # A property is tried with the same cases in each run, so that the same code gets the same answer; make explore tries others.
 export PROPTEST_RNG_SEED ?= 1
 
-.PHONY: help run check lint test test-unit explore test-cost test-reloads test-shared test-api bench bench-report bench-replicas bench-pages bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
+.PHONY: help run check lint test test-unit explore test-cost test-reloads test-shared test-api bench bench-report bench-routes bench-replicas bench-pages bench-control-plane test-chart kind-up kind-down e2e test-e2e test-suites test-nextjs test-frameworks tools crds chart image image-files
 
 help: ## Say what there is to make
 	@sed -n 's/^# make/make/p' Makefile
@@ -70,6 +70,9 @@ bench: image-files ## The image's program beside nginx, HAProxy, Varnish, Traffi
 
 bench-report: ## The picture and the README's table anew from bench/results.json
 	cargo run --release -p bench -- report
+
+bench-routes: ## What a table of 100,000 routes takes: to compile, to change, to keep, to look up
+	cargo test --release -p isr-routes --test scale -- --ignored --nocapture
 
 bench-replicas: image-files ## What replicas that agree cost, by the image's program
 	KUBE_ISR_PROGRAM=$(PROGRAM) $(SUITES) --test shared scale -- --ignored --nocapture
