@@ -171,7 +171,10 @@ impl Closing {
         // changed, so that whoever looks in between and waits again may sleep through the next change.
         let ring = || Bell { task: context.waker().clone(), has_rung: AtomicBool::new(true) };
         let bell = self.bell.get_or_insert_with(|| Arc::new(ring()));
-        if bell.has_rung.load(Ordering::Relaxed) && bell.has_rung.swap(false, Ordering::Acquire) {
+        if !self.has_begun
+            && bell.has_rung.load(Ordering::Relaxed)
+            && bell.has_rung.swap(false, Ordering::Acquire)
+        {
             let waker = Waker::from(Arc::clone(bell));
             self.has_begun = self.begins.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         }

@@ -122,8 +122,9 @@ fn resource(number: usize, hostname: &str, path: &str) -> IsrRoute {
     .expect("a resource")
 }
 
-/// Bytes that this process has in memory, by the second field of `/proc/self/statm` (proc(5)), in pages of 4 KiB.
+/// Bytes that this process has in memory.
 fn resident() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }

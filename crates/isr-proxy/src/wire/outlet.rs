@@ -61,47 +61,39 @@ impl<H: Buf> Answer<H> {
 
     fn poll_write_some<S: Outlet>(&self, stream: &mut S, context: &mut Context<'_>) -> Poll<Result<usize>> {
         let (head, body) = (self.head.chunk(), &*self.body);
-        if let (Some(socket), Some(file)) = (stream.socket(), &self.file) {
-            return poll_send(socket, context, head, file, body.len());
-        }
         let pieces = [IoSlice::new(head), IoSlice::new(body)];
+        let Some(socket) = stream.socket() else {
+            let stream = Pin::new(stream);
+            return if body.is_empty() {
+                stream.poll_write(context, head)
+            } else {
+                stream.poll_write_vectored(context, &pieces)
+            };
+        };
         // Nearly always there is room, and nobody needs to be woken when there is.
-        if let Some(socket) = stream.socket() {
-            let sent =
-                if body.is_empty() { socket.try_write(head) } else { socket.try_write_vectored(&pieces) };
-            if !matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock) {
-                return Poll::Ready(sent);
+        loop {
+            let sent = match &self.file {
+                Some(file) => try_send(socket, head, file, body.len()),
+                None if body.is_empty() => socket.try_write(head),
+                None => socket.try_write_vectored(&pieces),
+            };
+            match sent {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(socket.poll_write_ready(context))?;
+                }
+                sent => return Poll::Ready(sent),
             }
-        }
-        let stream = Pin::new(stream);
-        if body.is_empty() {
-            stream.poll_write(context, head)
-        } else {
-            stream.poll_write_vectored(context, &pieces)
         }
     }
 }
 
 /// Sends a head that a body follows, or when there is none left the last `length` bytes of a file.
-fn poll_send(
-    socket: &TcpStream,
-    context: &mut Context<'_>,
-    head: &[u8],
-    file: &BodyFile,
-    length: usize,
-) -> Poll<Result<usize>> {
-    loop {
-        ready!(socket.poll_write_ready(context))?;
-        let sent = socket.try_io(Interest::WRITABLE, || {
-            if !head.is_empty() {
-                return Ok(send(socket, head, SendFlags::MORE | SendFlags::NOSIGNAL)?);
-            }
-            let mut from = (file.len() - length) as u64;
-            Ok(sendfile(socket, file.file(), Some(&mut from), length)?)
-        });
-        match sent {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            sent => return Poll::Ready(sent),
+fn try_send(socket: &TcpStream, head: &[u8], file: &BodyFile, length: usize) -> Result<usize> {
+    socket.try_io(Interest::WRITABLE, || {
+        if !head.is_empty() {
+            return Ok(send(socket, head, SendFlags::MORE | SendFlags::NOSIGNAL)?);
         }
-    }
+        let mut from = (file.len() - length) as u64;
+        Ok(sendfile(socket, file.file(), Some(&mut from), length)?)
+    })
 }
