@@ -2,11 +2,10 @@
 
 use http::StatusCode;
 
-use crate::short::append;
+use crate::short::append_first;
 
 /// The largest integer of a structured field (RFC 9651 §3.3.1): 15 digits.
 const INTEGER_MAX: i64 = 999_999_999_999_999;
-const INTEGER_DIGITS: usize = 15;
 
 /// This cache's member of the `Cache-Status` list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,23 +135,25 @@ impl XIsrCache {
     }
 }
 
+/// Appends an integer in decimal digits.
+#[inline]
 pub(crate) fn push_integer(value: i64, out: &mut Vec<u8>) {
     let value = value.clamp(-INTEGER_MAX, INTEGER_MAX);
     if value < 0 {
         out.push(b'-');
     }
-    let mut digits = [0; INTEGER_DIGITS];
-    let mut first = INTEGER_DIGITS;
+    // From the last digit on, each moves those behind it on by a byte: in the end the first digit is the first byte.
+    let (mut digits, mut length) = (0_u128, 0);
     let mut rest = value.unsigned_abs();
     loop {
-        first -= 1;
-        digits[first] = b"0123456789"[(rest % 10) as usize];
+        digits = digits >> 8 | u128::from(u64::from(b'0') + rest % 10) << 120;
+        length += 1;
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    append(&digits[first..], out);
+    append_first(&digits.to_be_bytes(), length, out);
 }
 
 fn push_string(text: &str, out: &mut Vec<u8>) {

@@ -20,7 +20,7 @@ use http::header::{
 use crate::cache_status::push_integer;
 use crate::freshness::date;
 use crate::short::append;
-use crate::{CacheStatus, Coding, Representation, Seconds, Timestamp, XIsrCache};
+use crate::{CacheStatus, Coding, Representation, Seconds, Timestamp};
 use common::Common;
 use lines::{append_to, line, lines};
 
@@ -139,13 +139,14 @@ impl Head {
     pub fn write(&self, representation: Representation<'_>, out: &mut Vec<u8>) {
         append(self.common.whole(), out);
         self.write_own(representation, out);
-        if self.common.status == StatusCode::OK {
-            out.extend_from_slice(b"accept-ranges: bytes\r\n");
+        match self.common.status {
+            StatusCode::OK => out.extend_from_slice(b"accept-ranges: bytes\r\ncontent-length: "),
+            // Which has no content, not even content of length 0 (RFC 9110 §8.6).
+            StatusCode::NO_CONTENT => return,
+            _ => out.extend_from_slice(b"content-length: "),
         }
-        // A 204 has no content, not even content of length 0 (RFC 9110 §8.6).
-        if self.common.status != StatusCode::NO_CONTENT {
-            integer_line("content-length", representation.body.len() as u64, out);
-        }
+        push_count(representation.body.len() as u64, out);
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Appends the same part of the head of a 206 with the bytes from `first` to `last` of a representation of a 200.
@@ -154,13 +155,14 @@ impl Head {
         out.extend_from_slice(self.common.fields());
         self.write_own(representation, out);
         out.extend_from_slice(b"accept-ranges: bytes\r\ncontent-range: bytes ");
-        for (number, end) in
-            [(first, &b"-"[..]), (last, &b"/"[..]), (representation.body.len() as u64, &b"\r\n"[..])]
-        {
-            push_integer(i64::try_from(number).unwrap_or(i64::MAX), out);
-            out.extend_from_slice(end);
-        }
-        integer_line("content-length", last - first + 1, out);
+        push_count(first, out);
+        out.push(b'-');
+        push_count(last, out);
+        out.push(b'/');
+        push_count(representation.body.len() as u64, out);
+        out.extend_from_slice(b"\r\ncontent-length: ");
+        push_count(last - first + 1, out);
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Appends what the response has for itself.
@@ -193,7 +195,9 @@ impl Head {
 
     fn write_date(&self, out: &mut Vec<u8>) {
         if let Some(date) = self.date {
-            line("date", &date.http_date(), out);
+            let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+            line[6..35].copy_from_slice(&date.http_date());
+            out.extend_from_slice(&line);
         }
     }
 
@@ -216,22 +220,18 @@ fn moment(text: &[u8]) -> Option<Seconds> {
     date::parse(text).map(Timestamp::seconds).filter(|moment| moment.http_date() == *text)
 }
 
-/// Appends the fields that depend on the moment, and the empty line.
-pub fn write_moment(age: u64, short: XIsrCache, status: &CacheStatus<'_>, out: &mut Vec<u8>) {
+/// Appends the fields of a hit that depend on the moment, and the empty line.
+#[inline]
+pub fn write_hit(age: u64, status: &CacheStatus<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"age: ");
-    push_integer(i64::try_from(age).unwrap_or(i64::MAX), out);
+    push_count(age, out);
     out.extend_from_slice(b"\r\ncache-status: ");
     status.write(out);
-    out.extend_from_slice(b"\r\nx-isr-cache: ");
-    append(short.as_str().as_bytes(), out);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\r\nx-isr-cache: HIT\r\n\r\n");
 }
 
-fn integer_line(name: &str, value: u64, out: &mut Vec<u8>) {
-    append(name.as_bytes(), out);
-    out.extend_from_slice(b": ");
+fn push_count(value: u64, out: &mut Vec<u8>) {
     push_integer(i64::try_from(value).unwrap_or(i64::MAX), out);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

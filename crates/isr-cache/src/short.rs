@@ -11,7 +11,8 @@ pub fn append(bytes: &[u8], out: &mut Vec<u8>) {
         0..4 => bytes.iter().for_each(|byte| out.push(*byte)),
         4..8 => append_in_steps::<4>(bytes, out),
         8..16 => append_in_steps::<8>(bytes, out),
-        16..=STEPS_MOST => append_in_steps::<16>(bytes, out),
+        16..64 => append_in_steps::<16>(bytes, out),
+        64..=STEPS_MOST => append_in_steps::<64>(bytes, out),
         _ => out.extend_from_slice(bytes),
     }
 }
@@ -26,6 +27,14 @@ fn append_in_steps<const N: usize>(bytes: &[u8], out: &mut Vec<u8>) {
     }
     out.truncate(end - N);
     out.extend_from_slice(last);
+}
+
+/// Appends the first `length` bytes of `room`.
+#[inline]
+pub fn append_first<const N: usize>(room: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length.min(N);
+    out.extend_from_slice(room);
+    out.truncate(end);
 }
 
 /// Whether two texts are the same, eight bytes at a time.
@@ -55,6 +64,14 @@ mod tests {
             let (mut out, mut expected) = (before.clone(), before);
             append(&bytes, &mut out);
             expected.extend_from_slice(&bytes);
+            prop_assert_eq!(out, expected);
+        }
+
+        #[test]
+        fn appends_the_first_bytes_of_room(before in prop::collection::vec(any::<u8>(), 0..40), room in any::<[u8; 16]>(), length in 0..=16_usize) {
+            let (mut out, mut expected) = (before.clone(), before);
+            append_first(&room, length, &mut out);
+            expected.extend_from_slice(&room[..length]);
             prop_assert_eq!(out, expected);
         }
 

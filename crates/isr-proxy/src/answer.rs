@@ -85,7 +85,7 @@ pub(crate) fn answer_with(
                 let content_range = format!("bytes {first}-{last}/{length}");
                 set(fields, CONTENT_RANGE, content_range);
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                slice(representation.body, first, last)
+                representation.body.slice(part(representation.body, first, last))
             }
             Range::Unsatisfiable => {
                 set(fields, CONTENT_RANGE, format!("bytes */{length}"));
@@ -128,9 +128,9 @@ fn set(fields: &mut HeaderMap, name: HeaderName, value: String) {
     }
 }
 
-/// The bytes of a body from `first` to `last`.
-pub(crate) fn slice(body: &Bytes, first: u64, last: u64) -> Bytes {
+/// The part of a body from the byte `first` to the byte `last`.
+pub(crate) fn part(body: &Bytes, first: u64, last: u64) -> std::ops::Range<usize> {
     let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
     let (start, end) = (bound(first), bound(last.saturating_add(1)));
-    body.slice(start.min(end)..end)
+    start.min(end)..end
 }

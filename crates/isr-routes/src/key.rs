@@ -33,12 +33,12 @@ pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
 impl Route {
     /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
     pub fn write_key(&self, target: &Target<'_>, request: &impl RequestFields, key: &mut Vec<u8>) {
-        write_field(key, |key| append(target.host.as_bytes(), key));
-        write_field(key, |key| append(target.path.as_bytes(), key));
+        write_text(target.host.as_bytes(), key);
+        write_text(target.path.as_bytes(), key);
         write_field(key, |key| self.write_query(target.query, key));
         for header in &self.key_headers {
             let before = key.len();
-            write_field(key, |key| append(header.name.as_str().as_bytes(), key));
+            write_text(header.name.as_str().as_bytes(), key);
             let mut present = false;
             write_field(key, |key| present = header.write(request, key));
             if !present {
@@ -173,19 +173,37 @@ fn fields(mut key: &[u8]) -> Option<Vec<Cow<'_, str>>> {
 /// three of them in memory.
 const LONG: u8 = u8::MAX;
 
-/// Appends what `write` appends, with its length before it: one byte, or [`LONG`] and four bytes (big-endian).
+/// Appends a text, with its length before it: one byte, or [`LONG`] and four bytes (big-endian).
+fn write_text(text: &[u8], key: &mut Vec<u8>) {
+    match short(text.len()) {
+        Some(length) => key.push(length),
+        None => {
+            key.push(LONG);
+            key.extend_from_slice(&long(text.len()));
+        }
+    }
+    append(text, key);
+}
+
+/// Appends what `write` appends, with its length before it.
 fn write_field(key: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = key.len();
     key.push(LONG);
     let field = key.len();
     write(key);
     let length = key.len() - field;
-    if let Some(short) = u8::try_from(length).ok().filter(|short| *short != LONG) {
-        key[start] = short;
-    } else {
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        key.splice(field..field, length.to_be_bytes());
+    match short(length) {
+        Some(short) => key[start] = short,
+        None => drop(key.splice(field..field, long(length))),
     }
+}
+
+fn short(length: usize) -> Option<u8> {
+    u8::try_from(length).ok().filter(|short| *short != LONG)
+}
+
+fn long(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 #[cfg(test)]

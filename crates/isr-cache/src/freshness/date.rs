@@ -74,9 +74,8 @@ pub(crate) fn format(moment: Seconds) -> [u8; 29] {
     let year = (days + 719_468) / 146_097 * 400 + year_of_cycle + u32::from(month < 2);
 
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let name = |names: &'static [u8], at: u32| &names[at as usize * 3..][..3];
-    text[..3].copy_from_slice(name(b"ThuFriSatSunMonTueWed", days % 7));
-    text[8..11].copy_from_slice(name(b"JanFebMarAprMayJunJulAugSepOctNovDec", month));
+    text[..3].copy_from_slice(&DAYS_FROM_EPOCH[days as usize % 7]);
+    text[8..11].copy_from_slice(&MONTHS_WRITTEN[month as usize % 12]);
     for (at, number) in [
         (5, day),
         (12, year / 100),
@@ -85,14 +84,21 @@ pub(crate) fn format(moment: Seconds) -> [u8; 29] {
         (20, second / 60 % 60),
         (23, second % 60),
     ] {
-        text[at..at + 2].copy_from_slice(&TWO_DIGITS[number as usize % 100]);
+        text[at..at + 2].copy_from_slice(&TWO_DIGITS[number as usize % TWO_DIGITS.len()]);
     }
     text
 }
 
-/// The numbers below a hundred.
-const TWO_DIGITS: [[u8; 2]; 100] = {
-    let mut texts = [[b'0'; 2]; 100];
+const DAYS_FROM_EPOCH: [[u8; 3]; 7] = [*b"Thu", *b"Fri", *b"Sat", *b"Sun", *b"Mon", *b"Tue", *b"Wed"];
+
+const MONTHS_WRITTEN: [[u8; 3]; 12] = [
+    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov",
+    *b"Dec",
+];
+
+/// The numbers below a hundred, and room up to a power of two: where a number is cut to it, no division is needed.
+const TWO_DIGITS: [[u8; 2]; 128] = {
+    let mut texts = [[b'0'; 2]; 128];
     let mut number = 0;
     while number < 100_u8 {
         texts[number as usize] = [b'0' + number / 10, b'0' + number % 10];

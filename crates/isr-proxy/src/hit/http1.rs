@@ -7,24 +7,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode};
 use httparse::Header;
-use isr_cache::head::write_moment;
-use isr_cache::{
-    Precondition, Range, Representation, RequestFields, StoredResponse, XIsrCache, conditional, range,
-};
+use isr_cache::head::write_hit;
+use isr_cache::{Precondition, Range, Representation, RequestFields, StoredResponse, conditional, range};
 
 use super::{MEAN_MORE, Marks, Plain, fresh, split};
-use crate::answer::slice;
+use crate::answer::part;
 use crate::state::Proxy;
 
 /// Fields of a request that is answered here, at most. Browsers send twenty, ingresses add ten.
 pub(super) const FIELDS_MOST: usize = 64;
 
+/// A body up to this size, in bytes, is copied behind its head, which costs less than a second piece does in the kernel.
+pub(crate) const COPIED_MOST: usize = 4 * 1024;
+
 /// A hit, but for its head.
 pub(crate) struct Hit {
     /// How many bytes of what was read were the request.
     pub(crate) read: usize,
-    /// What follows the head.
-    pub(crate) body: Bytes,
+    /// What follows the head and is not behind it already.
+    pub(crate) rest: Bytes,
     /// Whether that is all of a stored body.
     pub(crate) is_whole: bool,
 }
@@ -36,41 +37,49 @@ pub(crate) fn answer(proxy: &Arc<Proxy>, input: &[u8], last: bool, head: &mut Ve
     let (read, request) = parse(input, &mut room)?;
     fresh(proxy, &request, |page| {
         head.clear();
-        let (body, is_whole) = write(&request.fields, page.stored, page.representation, head)?;
+        let (body, part) = write(&request.fields, page.stored, page.representation, head)?;
         if last {
             head.extend_from_slice(b"connection: close\r\n");
         }
-        write_moment(page.age, XIsrCache::Hit, &page.status, head);
-        Some(Hit { read, body, is_whole })
+        write_hit(page.age, &page.status, head);
+        let is_whole = part.len() == body.len();
+        let rest = if part.len() > COPIED_MOST {
+            body.slice(part)
+        } else {
+            head.extend_from_slice(&body[part]);
+            Bytes::new()
+        };
+        Some(Hit { read, rest, is_whole })
     })
 }
 
-/// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns the body, and whether it is all
-/// of a stored one. The same answer as [`crate::answer::answer`] gives by way of hyper, or none.
-pub(super) fn write(
+/// Appends the head of the answer to a GET, as far as it does not depend on the moment; returns a stored body and which part of it
+/// follows. The same answer as [`crate::answer::answer`] gives by way of hyper, or none.
+pub(super) fn write<'s>(
     request: &impl RequestFields,
     stored: &StoredResponse,
-    representation: Representation<'_>,
+    representation: Representation<'s>,
     head: &mut Vec<u8>,
-) -> Option<(Bytes, bool)> {
+) -> Option<(&'s Bytes, std::ops::Range<usize>)> {
     let (etag, modified, status) = (representation.etag, stored.modified, stored.status());
+    let body = representation.body;
     if conditional::precondition(&Method::GET, request, etag, modified, status) == Precondition::NotModified {
         stored.head.write_not_modified(representation, head);
-        return Some((Bytes::new(), false));
+        return Some((body, 0..0));
     }
-    let part = if status == StatusCode::OK {
-        range::range(&Method::GET, request, representation.body.len() as u64, etag)
+    let range = if status == StatusCode::OK {
+        range::range(&Method::GET, request, body.len() as u64, etag)
     } else {
         Range::Whole
     };
-    match part {
+    match range {
         Range::Whole => {
             stored.head.write(representation, head);
-            Some((representation.body.clone(), true))
+            Some((body, 0..body.len()))
         }
         Range::Part { first, last } => {
             stored.head.write_part(representation, first, last, head);
-            Some((slice(representation.body, first, last), false))
+            Some((body, part(body, first, last)))
         }
         Range::Unsatisfiable => None,
     }

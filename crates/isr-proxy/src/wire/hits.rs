@@ -18,9 +18,6 @@ use crate::state::{Closing, Proxy};
 /// Read at a time: a head of ordinary size, or several small ones that a client sends at once.
 const READ_MOST: usize = 16 * 1024;
 
-/// A body up to this size, in bytes, is copied behind its head, which costs less than a second piece does in the kernel.
-const COPIED_MOST: usize = 4 * 1024;
-
 /// Hits of one connection in a row. A client that sends without waiting for answers does not hold up the others.
 const IN_A_ROW: usize = 32;
 
@@ -46,7 +43,7 @@ struct Room {
 thread_local! {
     static ROOM: RefCell<Room> = RefCell::new(Room {
         input: vec![0; READ_MOST].into(),
-        head: Vec::with_capacity(1024 + COPIED_MOST),
+        head: Vec::with_capacity(1024 + http1::COPIED_MOST),
     });
 }
 
@@ -121,7 +118,7 @@ impl<S: Outlet> Wire<S> {
                     self.hits.unread = input[hit.read..].to_vec();
                     self.hits.is_over = self.hits.is_last;
                     self.patience.renew();
-                    self.send(context, &mut room.head, hit.body, hit.is_whole)?;
+                    self.send(context, &room.head, hit.rest, hit.is_whole)?;
                 } else {
                     self.hits.unread = if ahead.is_empty() { input.to_vec() } else { ahead };
                     return Poll::Ready(Ok(()));
@@ -133,22 +130,11 @@ impl<S: Outlet> Wire<S> {
     }
 
     /// Writes an answer, or as much of it as the connection takes now.
-    fn send(
-        &mut self,
-        context: &mut Context<'_>,
-        head: &mut Vec<u8>,
-        mut body: Bytes,
-        is_whole: bool,
-    ) -> Result<()> {
-        let mut file = None;
-        if body.len() <= COPIED_MOST {
-            head.extend_from_slice(&body);
-            body = Bytes::new();
-        } else if is_whole && self.stream.socket().is_some() {
-            // Of parts there may be more than files.
-            file = self.hits.proxy.pages.file(&body);
-        }
-        let mut answer = Answer { head: &head[..], body, file };
+    fn send(&mut self, context: &mut Context<'_>, head: &[u8], body: Bytes, is_whole: bool) -> Result<()> {
+        // Of parts there may be more than files.
+        let may_be_sent = is_whole && !body.is_empty() && self.stream.socket().is_some();
+        let file = if may_be_sent { self.hits.proxy.pages.file(&body) } else { None };
+        let mut answer = Answer { head, body, file };
         if answer.poll_write(&mut self.stream, context)?.is_pending() {
             let Answer { head, body, file } = answer;
             self.hits.unsent = Some(Answer { head: Bytes::copy_from_slice(head), body, file });
