@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::support::{
-    Answer, HOST, Origin, PATIENCE, Proxy, Request, Response, eventually, get, head, let_time_pass, post,
-    route,
+    Answer, HOST, Origin, PATIENCE, Proxy, Request, Response, TOKEN, eventually, get, head, let_time_pass,
+    post, route,
 };
 
 /// Names a field of this hop only, which says nothing to a cache and keeps the request from being answered the short way.
@@ -78,6 +78,36 @@ async fn a_hit_is_the_same_either_way() {
         assert!(short2.headers.list("cache-status").starts_with("kube-isr; hit; ttl="), "{short2:?}");
     }
     assert_eq!(origin.count(), 3, "each page was rendered once");
+}
+
+#[tokio::test]
+async fn what_tells_requests_apart_does_so_also_when_the_page_is_known() {
+    let origin = Origin::start(|request| {
+        let asked = request.headers.get("accept-language").unwrap_or("none").to_owned();
+        Answer::page(format!("{} in {asked}", request.target))
+    })
+    .await;
+    let route =
+        route("/[page]").interval("1h").token(TOKEN).vary_by(&["Accept-Language"]).allow_query(&["q"]);
+    let proxy = Proxy::serving(&origin, [route]).await;
+    let is_hit = async |request: Request, body: &str| {
+        let answer = proxy.send(&request).await;
+        assert_eq!((answer.cache(), &*answer.text()), ("HIT", body), "{request:?}");
+    };
+    let german = || get("/page").header("Accept-Language", "de");
+    for request in [get("/page"), german(), get("/page?q=1")] {
+        assert_eq!(proxy.send(&request).await.cache(), "MISS", "{request:?}");
+    }
+    for _ in 0..3 {
+        is_hit(get("/page"), "/page in none").await;
+        is_hit(get("/page?r=1"), "/page in none").await;
+        is_hit(get("/%70age"), "/page in none").await;
+        is_hit(german(), "/page in de").await;
+        is_hit(get("/page?q=1"), "/page?q=1 in none").await;
+    }
+    let draft = get("/page").header("Cookie", &*format!("__prerender_bypass={TOKEN}"));
+    assert_eq!(proxy.send(&draft).await.cache(), "BYPASS");
+    is_hit(get("/page"), "/page in none").await;
 }
 
 #[tokio::test]

@@ -45,6 +45,30 @@ async fn routes_come_change_and_go() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_hit_belongs_to_the_route_that_the_new_table_has_for_it() {
+    let origin = Origin::counting().await;
+    let proxy = Proxy::serving(&origin, [route("/[page]").named("every-page").interval("Never")]).await;
+    let hit_twice = async |version: &str| {
+        for time in ["first", "second"] {
+            proxy.get("/one").await.is(200, "HIT", version, &format!("the {time} hit under this table"));
+        }
+    };
+    proxy.get("/one").await.is(200, "MISS", "v1", "the first visitor renders");
+    hit_twice("v1").await;
+
+    let specific = route("/one").named("one-page").interval("Never");
+    proxy.folder().write("one.yaml", &specific.yaml(origin.address().port()));
+    let what = "the more specific route answers, with a page of its own";
+    proxy.visit_until("/one", what, |page| page.cache() == "MISS").await;
+    hit_twice("v2").await;
+
+    proxy.folder().remove("one.yaml");
+    let what = "the wider route answers again, with a page of its own";
+    proxy.visit_until("/one", what, |page| page.cache() == "MISS").await;
+    hit_twice("v3").await;
+}
+
+#[tokio::test]
 async fn a_broken_file_leaves_the_last_good_table_in_force_and_says_so() {
     let origin = Origin::counting().await;
     let proxy = Proxy::serving(&origin, [route("/kept").interval("Never")]).await;

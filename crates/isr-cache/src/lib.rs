@@ -37,6 +37,7 @@ pub mod negotiate;
 mod page;
 mod policy;
 pub mod range;
+mod routed;
 mod shared;
 pub mod short;
 mod stored;
@@ -66,6 +67,7 @@ pub use latest::Latest;
 pub use page::{Render, SPREAD_MAX, SPREAD_PARTS, Standing, Why};
 pub use policy::{Interval, NoStore, Policy};
 pub use range::Range;
+pub use routed::Routed;
 pub use shared::{
     Claim, LOCK_FOR, LogEntry, News, RENEW_EVERY, REPLICA_GONE_AFTER, Replica, Roll, SharedStore,
     SharedUsage, Terms,
@@ -73,5 +75,5 @@ pub use shared::{
 pub use stored::{Compressed, Extra, Governed, Representation, StoredResponse};
 pub use storing::{NotStored, RenderOutcome};
 pub use tier::{BoxFuture, Invalidation, Reach, Tier, TierError};
-pub use time::{Seconds, Timestamp};
+pub use time::{Moment, Seconds, Timestamp};
 pub use vary::Vary;

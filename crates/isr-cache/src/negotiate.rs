@@ -121,7 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Asked, Epoch, Extra, Group, Head, Render, Timestamp};
+    use crate::{Asked, Epoch, Extra, Group, Head, Render, Routed, Timestamp};
 
     fn stored() -> StoredResponse {
         let body = |len| Bytes::from(vec![0; len]);
@@ -135,7 +135,8 @@ mod tests {
             body: body(2000),
             asked: Asked::never(),
             modified: None,
-            render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+            render: Render { finished: Timestamp(0).into(), began: Epoch(0), born_stale: false, spread: 0 },
+            routed: Routed::default(),
             group: Arc::new(Group::new("/".into())),
             extra: Extra { compressed: Box::new(compressed), ..Extra::default() }.if_any(),
         }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::entry::{RETRY_FIRST, RETRY_MOST};
-use crate::{Epoch, Interval, Mode, Timestamp, Watermark};
+use crate::{Epoch, Interval, Mode, Moment, Timestamp, Watermark};
 
 /// What the cache remembers of the render that made a stored page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Render {
     /// When the origin's answer was complete.
-    pub finished: Timestamp,
+    pub finished: Moment,
     /// The epoch in which the render began.
     pub began: Epoch,
     /// The origin said that this was a stale copy of its own (`x-nextjs-cache: STALE`).
@@ -100,13 +100,14 @@ impl Render {
     /// alone is cut off; but it may as well be that nobody has a log, for hours, and rendering everything again and again
     /// would then be for nothing.
     pub fn is_doubtful(&self, sure_until: Timestamp, now: Timestamp) -> bool {
-        let alone_for = self.finished.since(sure_until).clamp(RETRY_FIRST, RETRY_MOST);
-        now > sure_until && (self.finished <= sure_until || self.age(now) >= alone_for)
+        let finished = self.finished.timestamp();
+        let alone_for = finished.since(sure_until).clamp(RETRY_FIRST, RETRY_MOST);
+        now > sure_until && (finished <= sure_until || self.age(now) >= alone_for)
     }
 
     /// How long ago the page was rendered.
     pub fn age(&self, now: Timestamp) -> Duration {
-        now.since(self.finished)
+        now.since(self.finished.timestamp())
     }
 
     /// How the page stands at `now` under the route's `policy`, given the invalidations that cover it.
@@ -167,7 +168,7 @@ mod tests {
     }
 
     fn page() -> Render {
-        Render { finished: Timestamp(1_000_000), began: Epoch(5), born_stale: false, spread: 0 }
+        Render { finished: Timestamp(1_000_000).into(), began: Epoch(5), born_stale: false, spread: 0 }
     }
 
     fn at(age: u64) -> Timestamp {
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn who_is_not_sure_calls_nothing_fresh_and_renders_it_again_now_and_then() {
         let fresh = Standing::Fresh { ttl: None };
-        let rendered = |age| Render { finished: at(age), ..page() };
+        let rendered = |age| Render { finished: at(age).into(), ..page() };
         let stale = |why| Standing::Stale { by: Duration::ZERO, why };
         for (sure_until, finished, now, expected) in [
             (100, 50, 100, fresh),

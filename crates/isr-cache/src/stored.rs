@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, StatusCode};
 
-use crate::{Asked, Coding, Group, Head, Lifetime, Render, Seconds};
+use crate::{Asked, Coding, Group, Head, Lifetime, Render, Routed, Seconds};
 
 /// A response as it is stored, ready to be sent: hop-by-hop and private fields are gone, ours are added.
 ///
@@ -24,6 +24,8 @@ pub struct StoredResponse {
     pub modified: Option<Seconds>,
     /// When and in which epoch it was rendered.
     pub render: Render,
+    /// Which route answers the host and the path that it is stored under.
+    pub routed: Routed,
     /// The group that it belongs to, with its invalidations.
     pub group: Arc<Group>,
     /// What many responses have nothing of, and nothing for those.

@@ -28,6 +28,27 @@ impl Seconds {
     }
 }
 
+/// A timestamp in six bytes, which every stored response has: good for 8,900 years. What is beyond is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment([u8; 6]);
+
+impl Moment {
+    /// As what is reckoned with.
+    pub fn timestamp(self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.0);
+        Timestamp(u64::from_be_bytes(millis))
+    }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(timestamp: Timestamp) -> Self {
+        let last = (1 << 48) - 1;
+        let [_, _, millis @ ..] = timestamp.0.min(last).to_be_bytes();
+        Self(millis)
+    }
+}
+
 impl From<Seconds> for Timestamp {
     /// The beginning of the second.
     fn from(seconds: Seconds) -> Self {
@@ -61,4 +82,18 @@ impl Timestamp {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_the_timestamp_again() {
+        let last = Timestamp((1 << 48) - 1);
+        for timestamp in [Timestamp(0), Timestamp(1_795_617_240_123), last] {
+            assert_eq!(Moment::from(timestamp).timestamp(), timestamp);
+        }
+        assert_eq!(Moment::from(Timestamp(u64::MAX)).timestamp(), last);
+    }
 }

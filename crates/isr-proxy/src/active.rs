@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use isr_cache::XIsrCache;
+use isr_cache::{StoredResponse, XIsrCache};
 use isr_routes::{Backends, Options, Route, RouteTable, unhurried};
 use serde::Serialize;
 
@@ -29,11 +31,18 @@ pub(crate) struct Active {
     pub(crate) problems: Vec<Problem>,
     /// Of requests that none answers.
     unrouted: Option<RouteCounters>,
-    counters: Counters,
+    /// Of the requests of each route, in the order of the table.
+    counters: Vec<RouteCounters>,
+    places: Places,
+    /// Tells it from all others that this process puts in force.
+    number: NonZero<u32>,
 }
 
-/// The counters of each route, found by the place of its identity in memory, which stays as long as the table does.
-type Counters = HashMap<usize, RouteCounters, BuildHasherDefault<Place>>;
+/// Where each route is in the table, by the address of its identity in memory, which stays as long as the table does.
+type Places = HashMap<usize, u32, BuildHasherDefault<Address>>;
+
+/// The number of the last table. One for the process: numbers are only told apart.
+static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// Which table it is, of which source.
 pub(crate) struct Origin {
@@ -68,21 +77,50 @@ impl Active {
             table: RouteTable::default(),
             problems: Vec::new(),
             unrouted: None,
-            counters: Counters::default(),
+            counters: Vec::new(),
+            places: Places::default(),
+            number: next_number(),
         }
     }
 
     pub(crate) fn new(origin: Origin, table: RouteTable, problems: Vec<Problem>, metrics: &Metrics) -> Self {
         let Origin { source, generation, digest } = origin;
-        let of = |id: &Arc<str>| (place(id), RouteCounters::of(metrics, Arc::clone(id)));
-        let counters = unhurried(256, table.routes()).map(|route| of(&route.id)).collect();
+        let of = |route: &Arc<Route>| RouteCounters::of(metrics, Arc::clone(&route.id));
+        let counters = unhurried(256, table.routes()).map(of).collect();
+        let places = unhurried(256, table.routes()).map(|route| address(&route.id)).zip(0..).collect();
         let unrouted = Some(RouteCounters::of(metrics, NO_ROUTE));
-        Self { source, generation, digest, table, problems, unrouted, counters }
+        let number = next_number();
+        Self { source, generation, digest, table, problems, unrouted, counters, places, number }
+    }
+
+    /// The place of a route in this table.
+    pub(crate) fn place(&self, route: &Route) -> Option<u32> {
+        self.places.get(&address(&route.id)).copied()
+    }
+
+    /// Notes which route answers the host and the path that a response is stored under.
+    pub(crate) fn note(&self, stored: &StoredResponse, place: u32) {
+        if stored.routed.place(self.number).is_none() {
+            stored.routed.note(self.number, place);
+        }
+    }
+
+    /// The place of the route that was noted, and the route.
+    pub(crate) fn noted(&self, stored: &StoredResponse) -> Option<(u32, &Arc<Route>)> {
+        let place = stored.routed.place(self.number)?;
+        Some((place, self.table.route(place as usize)?))
     }
 
     /// Counts a request of a route of this table.
     pub(crate) fn count(&self, route: &Route, kind: XIsrCache) {
-        if let Some(counters) = self.counters.get(&place(&route.id)) {
+        if let Some(place) = self.place(route) {
+            self.count_at(place, kind);
+        }
+    }
+
+    /// Counts a request of the route at this place.
+    pub(crate) fn count_at(&self, place: u32, kind: XIsrCache) {
+        if let Some(counters) = self.counters.get(place as usize) {
             counters.count(kind);
         }
     }
@@ -95,15 +133,20 @@ impl Active {
     }
 }
 
-fn place(id: &Arc<str>) -> usize {
+/// After the last of all, the first again: no page is so old.
+fn next_number() -> NonZero<u32> {
+    NonZero::new(LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1)).unwrap_or(NonZero::<u32>::MIN)
+}
+
+fn address(id: &Arc<str>) -> usize {
     Arc::as_ptr(id).cast::<u8>() as usize
 }
 
-/// The hash of a place in memory.
+/// The hash of an address.
 #[derive(Default)]
-struct Place(u64);
+struct Address(u64);
 
-impl Hasher for Place {
+impl Hasher for Address {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -114,9 +157,9 @@ impl Hasher for Place {
         }
     }
 
-    fn write_usize(&mut self, place: usize) {
-        // 2^64 over the golden ratio: every bit of the place moves the upper ones, and the turn, for a table that looks at
+    fn write_usize(&mut self, address: usize) {
+        // 2^64 over the golden ratio: every bit of the address moves the upper ones, and the turn, for a table that looks at
         // both ends, brings them down as well.
-        self.0 = (self.0 ^ place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }

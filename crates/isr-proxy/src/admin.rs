@@ -190,7 +190,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
             interval_standing(proxy.pages.standing(response, route, policy, now))
         }
         (_, Some(governed)) => {
-            let age = freshness::current_age(governed.initial_age, response.render.finished, now);
+            let age = freshness::current_age(governed.initial_age, response.render.finished.timestamp(), now);
             let fresh = governed.lifetime.fresh_for > age;
             json!({ "state": if fresh { "fresh" } else { "stale" }, "freshForSeconds": governed.lifetime.fresh_for.as_secs() })
         }
@@ -201,7 +201,7 @@ fn stored(proxy: &Proxy, route: &Route, key: &[u8], response: &StoredResponse) -
         "status": response.status().as_u16(),
         "ageSeconds": response.render.age(now).as_secs(),
         "freshness": standing,
-        "lastRender": crate::page::http_date(response.render.finished).to_str().unwrap_or_default(),
+        "lastRender": crate::page::http_date(response.render.finished.timestamp()).to_str().unwrap_or_default(),
         "bytes": response.body.len(),
         "codings": response.representations().map(|variant| variant.coding.name()).collect::<Vec<_>>(),
         "etag": response.head.etag().and_then(|etag| std::str::from_utf8(etag).ok()),

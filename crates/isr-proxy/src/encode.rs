@@ -120,7 +120,7 @@ fn brotli(body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, StatusCode};
-    use isr_cache::{Asked, Epoch, Extra, Group, Head, Render, Timestamp};
+    use isr_cache::{Asked, Epoch, Extra, Group, Head, Render, Routed, Timestamp};
 
     use super::*;
 
@@ -136,7 +136,8 @@ mod tests {
             head,
             body,
             modified: None,
-            render: Render { finished, began: Epoch(began), born_stale: false, spread: 0 },
+            render: Render { finished: finished.into(), began: Epoch(began), born_stale: false, spread: 0 },
+            routed: Routed::default(),
             group: Arc::new(Group::new("a.example/".into())),
             extra: None,
         })

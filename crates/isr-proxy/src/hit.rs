@@ -18,8 +18,10 @@ use isr_cache::{
     CacheStatus, Handling, Policy, Representation, RequestFields, Standing, StoredResponse, XIsrCache,
     negotiate,
 };
-use isr_routes::{Found, Target};
+use isr_routes::{Found, Route, Target, write_bare_key};
+use memchr::memchr;
 
+use crate::active::Active;
 use crate::encode;
 use crate::interval::ttl_of;
 use crate::page::belongs;
@@ -27,9 +29,10 @@ use crate::state::Proxy;
 
 /// A plain GET.
 struct Plain<'r, F> {
-    host: &'r str,
-    path: &'r str,
-    query: &'r str,
+    /// As it came.
+    host: &'r [u8],
+    /// Path and query, as they came.
+    target: &'r str,
     fields: F,
 }
 
@@ -55,25 +58,16 @@ fn fresh<F: RequestFields, A>(
     write: impl FnOnce(&Fresh<'_>) -> Option<A>,
 ) -> Option<A> {
     let fields = &request.fields;
-    let target = Target::of(request.host, request.path, request.query).ok()?;
     let active = proxy.active.load();
-    let Found::Route { route, page } = active.table.find(&target.host, &target.path) else { return None };
-    let Policy::Interval(policy) = &route.policy else { return None };
-    if route.is_draft(fields) || route.bypasses(fields) {
-        return None;
-    }
     KEY.with_borrow_mut(|key| {
-        key.clear();
-        route.write_key(&target, fields, key);
-        let stored = proxy.pages.get(key).filter(|stored| belongs(stored, route))?;
-        let now = proxy.clock.now();
-        let Standing::Fresh { ttl } = proxy.pages.standing(&stored, route, policy, now) else { return None };
-
-        // Data whose page is newer waits for a render.
-        if stored.is_before_its_page() && route.is_data(&target.path, &page, fields) {
+        let found = known(proxy, &active, request, key).or_else(|| find(proxy, &active, request, key));
+        let Page { stored, route, place } = found?;
+        let Policy::Interval(policy) = &route.policy else { return None };
+        if route.is_draft(fields) || route.bypasses(fields) {
             return None;
         }
-
+        let now = proxy.clock.now();
+        let Standing::Fresh { ttl } = proxy.pages.standing(&stored, route, policy, now) else { return None };
         let choice = negotiate::choose(fields, &stored);
         let (handling, ttl) = (Handling::Hit, ttl_of(ttl));
         let answer = write(&Fresh {
@@ -82,12 +76,70 @@ fn fresh<F: RequestFields, A>(
             age: stored.render.age(now).as_secs(),
             status: CacheStatus { handling, ttl, stored: false, collapsed: false, detail: None },
         })?;
-        active.count(route, XIsrCache::Hit);
+        active.count_at(place, XIsrCache::Hit);
         if let Some(coding) = choice.missing {
             encode::make(proxy, key, &stored, coding);
         }
         Some(answer)
     })
+}
+
+/// A stored page, and its route, which is at this place of the table.
+struct Page<'a> {
+    stored: Arc<StoredResponse>,
+    route: &'a Arc<Route>,
+    place: u32,
+}
+
+/// The page that is asked for, if it was asked for by the very same host and path under the same table before: which route that
+/// is stands with the page, and need not be looked up. The key tells that host and path are in their normal form.
+fn known<'a, F: RequestFields>(
+    proxy: &Proxy,
+    active: &'a Active,
+    request: &Plain<'_, F>,
+    key: &mut Vec<u8>,
+) -> Option<Page<'a>> {
+    let target = request.target.as_bytes();
+    if memchr(b'?', target).is_some() {
+        return None;
+    }
+    key.clear();
+    write_bare_key(request.host, target, key);
+    let stored = proxy.pages.get(key)?;
+    let (place, route) = active.noted(&stored)?;
+    (!route.has_key_header(&request.fields)).then_some(Page { stored, route, place })
+}
+
+/// The page that is asked for, by its route.
+fn find<'a, F: RequestFields>(
+    proxy: &Proxy,
+    active: &'a Active,
+    request: &Plain<'_, F>,
+    key: &mut Vec<u8>,
+) -> Option<Page<'a>> {
+    let fields = &request.fields;
+    let target = request.target()?;
+    let Found::Route { route, page } = active.table.find(&target.host, &target.path) else { return None };
+    key.clear();
+    route.write_key(&target, fields, key);
+    let stored = proxy.pages.get(key).filter(|stored| belongs(stored, route))?;
+    // Data whose page is newer waits for a render.
+    if stored.is_before_its_page() && route.is_data(&target.path, &page, fields) {
+        return None;
+    }
+    let place = active.place(route)?;
+    if page == target.path {
+        active.note(&stored, place);
+    }
+    Some(Page { stored, route, place })
+}
+
+impl<'r, F> Plain<'r, F> {
+    /// What is asked for in its normal form, if it is spelled the plain way.
+    fn target(&self) -> Option<Target<'r>> {
+        let (path, query) = split(self.target)?;
+        Target::of(std::str::from_utf8(self.host).ok()?, path, query).ok()
+    }
 }
 
 /// The path and the query of a target, if it is spelled the plain way.

@@ -278,7 +278,7 @@ fn may_share(head: &Parts, asked: &CacheControl, stored: &StoredResponse) -> boo
 
 fn age_of(stored: &StoredResponse, now: Timestamp) -> Duration {
     let initial_age = stored.governed().map_or(Duration::ZERO, |governed| governed.initial_age);
-    current_age(initial_age, stored.render.finished, now)
+    current_age(initial_age, stored.render.finished.timestamp(), now)
 }
 
 fn ttl_of(stored: &StoredResponse, now: Timestamp) -> Option<i64> {

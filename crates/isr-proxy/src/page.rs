@@ -10,7 +10,7 @@ use http::header::{
 use http::{StatusCode, Version};
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    Asked, Coding, Extra, Governed, Group, Head, Policy, Render, StoredResponse, Timestamp, tags,
+    Asked, Coding, Extra, Governed, Group, Head, Policy, Render, Routed, StoredResponse, Timestamp, tags,
 };
 use isr_routes::Route;
 use sha2::{Digest, Sha256};
@@ -62,11 +62,11 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     let Ingredients { status, mut headers, version, body, render, group, storable } = ingredients;
     let tags = tags::of(&headers).into_boxed_slice();
     let vary = vary(route, &headers);
-    let modified =
-        headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, render.finished).seconds());
+    let finished = render.finished.timestamp();
+    let modified = headers.contains_key(LAST_MODIFIED).then(|| modified_at(&headers, finished).seconds());
     let governed = (route.policy == Policy::Origin).then(|| Governed {
-        lifetime: lifetime(&headers, status, render.finished),
-        initial_age: initial_age(&headers, render.finished, render.finished),
+        lifetime: lifetime(&headers, status, finished),
+        initial_age: initial_age(&headers, finished, finished),
         vary: Box::default(),
     });
     let said = headers.get(CACHE_CONTROL).cloned();
@@ -76,7 +76,7 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
     }
     // Its time of origin stays with a stored response (RFC 9110 §6.6.1); an origin without a clock gets ours.
     if !headers.contains_key(DATE) {
-        headers.insert(DATE, http_date(render.finished));
+        headers.insert(DATE, http_date(finished));
     }
     add_via(&mut headers, version);
     let governed = storable.then_some(governed).flatten();
@@ -100,6 +100,7 @@ pub(crate) fn make(route: &Route, ingredients: Ingredients) -> StoredResponse {
         asked,
         modified,
         render,
+        routed: Routed::default(),
         group,
         extra: Extra { governed: governed.map(Box::new), tags, ..Extra::default() }.if_any(),
     }

@@ -307,8 +307,8 @@ impl Pages {
 /// all that is known here; whatever is invalidated here from now on is later.
 fn from_elsewhere(epochs: &Epochs, now: Timestamp, mut response: Arc<StoredResponse>) -> Arc<StoredResponse> {
     epochs.raise(response.render.began);
-    if response.render.finished > now {
-        Arc::make_mut(&mut response).render.finished = now;
+    if response.render.finished.timestamp() > now {
+        Arc::make_mut(&mut response).render.finished = now.into();
     }
     response
 }

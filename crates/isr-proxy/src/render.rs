@@ -202,7 +202,7 @@ async fn attempt(
             let judged = judge(&job.route, &job.policy, &answered);
             let storable = matches!(judged.outcome, Outcome::Rendered | Outcome::AlreadyStale);
             let render = Render {
-                finished: now,
+                finished: now.into(),
                 began: flight.began,
                 born_stale: judged.outcome == Outcome::AlreadyStale,
                 spread: fastrand::u8(..=SPREAD_MAX),

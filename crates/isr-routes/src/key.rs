@@ -30,7 +30,20 @@ pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
     loosest(page)
 }
 
+/// Appends the key of the page that a request means without any query and without any key header, for a host and a path in their
+/// normal form. The key of any others is that of no page.
+pub fn write_bare_key(host: &[u8], path: &[u8], key: &mut Vec<u8>) {
+    write_text(host, key);
+    write_text(path, key);
+    write_text(b"", key);
+}
+
 impl Route {
+    /// Whether a request has any of the key headers, so that its key is not the bare one.
+    pub fn has_key_header(&self, request: &impl RequestFields) -> bool {
+        self.key_headers.iter().any(|header| header.write(request, &mut Vec::new()))
+    }
+
     /// Appends the key of the page that a request means. Allocates nothing beyond the buffer's growth.
     pub fn write_key(&self, target: &Target<'_>, request: &impl RequestFields, key: &mut Vec<u8>) {
         write_text(target.host.as_bytes(), key);
@@ -175,12 +188,11 @@ const LONG: u8 = u8::MAX;
 
 /// Appends a text, with its length before it: one byte, or [`LONG`] and four bytes (big-endian).
 fn write_text(text: &[u8], key: &mut Vec<u8>) {
-    match short(text.len()) {
-        Some(length) => key.push(length),
-        None => {
-            key.push(LONG);
-            key.extend_from_slice(&long(text.len()));
-        }
+    if let Some(length) = short(text.len()) {
+        key.push(length);
+    } else {
+        key.push(LONG);
+        key.extend_from_slice(&long(text.len()));
     }
     append(text, key);
 }

@@ -48,7 +48,7 @@ pub use compile::{
     time_to_live,
 };
 pub use explain::{Answer, BadRequest, Explanation, Other, Page, describe_policy, explain};
-pub use key::{RenderTarget, describe_key};
+pub use key::{RenderTarget, describe_key, write_bare_key};
 pub use key_header::{KeyHeader, Normalise};
 pub use path::PathPattern;
 pub use preset::{Companion, DataStatus, OwnCache, Preset, PresetHeader};

@@ -123,6 +123,11 @@ impl RouteTable {
         self.routes.iter().map(|(route, _)| route)
     }
 
+    /// The route at a place among [`RouteTable::routes`].
+    pub fn route(&self, place: usize) -> Option<&Arc<Route>> {
+        self.routes.get(place).map(|(route, _)| route)
+    }
+
     /// Hexadecimal SHA-256 over what the table means: the same for the same manifests, whatever their order or spelling.
     pub fn digest(&self) -> &str {
         &self.digest

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Lifetime, Mode, Render, StoredResponse,
+    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Lifetime, Mode, Render, Routed, StoredResponse,
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl Head {
             fields: head.fields().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
             tags: response.tags().iter().map(ToString::to_string).collect(),
             modified: modified.map(|modified| Timestamp::from(modified).0),
-            finished: render.finished.0,
+            finished: render.finished.timestamp().0,
             born_stale: render.born_stale,
             spread: render.spread,
             governed,
@@ -194,11 +194,12 @@ impl Head {
             asked,
             modified: self.modified.map(|modified| Timestamp(modified).seconds()),
             render: Render {
-                finished: Timestamp(self.finished),
+                finished: Timestamp(self.finished).into(),
                 began: Epoch(self.began),
                 born_stale: self.born_stale,
                 spread: self.spread,
             },
+            routed: Routed::default(),
             group: Arc::clone(group),
             extra: Extra { compressed, governed: governed.map(Box::new), tags }.if_any(),
         })

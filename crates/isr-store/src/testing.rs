@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isr_cache::{
-    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Head, Lifetime, Render, StoredResponse,
+    Asked, Coding, Compressed, Epoch, Extra, Governed, Group, Head, Lifetime, Render, Routed, StoredResponse,
     Timestamp, Watermark,
 };
 use redb::backends::InMemoryBackend;
@@ -27,7 +27,8 @@ pub(crate) fn page(group: &Arc<Group>, body: &str, began: u64) -> Arc<StoredResp
         body: Bytes::copy_from_slice(body.as_bytes()),
         asked: Asked::never(),
         modified: Some(Timestamp(1234).seconds()),
-        render: Render { finished: Timestamp(5678), began: Epoch(began), born_stale: true, spread: 7 },
+        render: Render { finished: Timestamp(5678).into(), began: Epoch(began), born_stale: true, spread: 7 },
+        routed: Routed::default(),
         group: Arc::clone(group),
         extra: Some(Box::new(Extra {
             compressed: Box::new([Compressed {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderName, HeaderValue, VARY, VIA};
-use isr_cache::{Asked, Epoch, Head, Render, StoredResponse, Timestamp};
+use isr_cache::{Asked, Epoch, Head, Render, Routed, StoredResponse, Timestamp};
 use isr_store::{Groups, Memory};
 
 /// The image's allocator, which rounds sizes up as it does there.
@@ -53,7 +53,8 @@ fn page(groups: &Groups, route: &Arc<str>, number: u64) -> StoredResponse {
         body: Bytes::from(vec![b'x'; BODY]),
         asked: Asked::never(),
         modified: None,
-        render: Render { finished: Timestamp(number), began: Epoch(0), born_stale: false, spread: 0 },
+        render: Render { finished: Timestamp(number).into(), began: Epoch(0), born_stale: false, spread: 0 },
+        routed: Routed::default(),
         group: groups.get(&format!("shop.example.com/posts/{number}")),
         extra: None,
     }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use isr_cache::{Asked, Epoch, Group, Head, Render, StoredResponse, Timestamp};
+use isr_cache::{Asked, Epoch, Group, Head, Render, Routed, StoredResponse, Timestamp};
 use isr_store::Memory;
 use serde::{Deserialize, Serialize};
 
@@ -130,7 +130,8 @@ fn response(body: &bytes::Bytes) -> Arc<StoredResponse> {
         body: body.clone(),
         asked: Asked::never(),
         modified: None,
-        render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+        render: Render { finished: Timestamp(0).into(), began: Epoch(0), born_stale: false, spread: 0 },
+        routed: Routed::default(),
         group: Arc::new(Group::new("/".into())),
         extra: None,
     })

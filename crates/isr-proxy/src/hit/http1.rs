@@ -10,7 +10,7 @@ use httparse::Header;
 use isr_cache::head::write_hit;
 use isr_cache::{Precondition, Range, Representation, RequestFields, StoredResponse, conditional, range};
 
-use super::{MEAN_MORE, Marks, Plain, fresh, split};
+use super::{MEAN_MORE, Marks, Plain, fresh};
 use crate::answer::part;
 use crate::state::Proxy;
 
@@ -106,7 +106,7 @@ pub(super) fn parse<'b>(
                 if host.is_some() {
                     return None;
                 }
-                host = Some(std::str::from_utf8(field.value).ok()?);
+                host = Some(field.value);
             }
             10 if is(field, "connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => {
                 return None;
@@ -119,8 +119,7 @@ pub(super) fn parse<'b>(
     if marks.may_mean_more() && MEAN_MORE.iter().any(has) {
         return None;
     }
-    let (path, query) = split(target)?;
-    Some((read, Plain { host: host?, path, query, fields: Fields { fields, marks } }))
+    Some((read, Plain { host: host?, target, fields: Fields { fields, marks } }))
 }
 
 /// The fields of a request.

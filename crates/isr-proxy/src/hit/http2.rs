@@ -7,7 +7,7 @@ use http::header::{CONNECTION, HOST, HeaderMap, HeaderName};
 use http::{Method, Request, Response, Version};
 use isr_cache::{RequestFields, XIsrCache};
 
-use super::{MEAN_MORE, Marks, Plain, fresh, split};
+use super::{MEAN_MORE, Marks, Plain, fresh};
 use crate::answer::{Label, answer_with};
 use crate::body::Body;
 use crate::state::Proxy;
@@ -38,8 +38,8 @@ pub(super) fn plain<B: http_body::Body>(request: &Request<B>) -> Option<Plain<'_
         return None;
     }
     let uri = request.uri();
-    let (path, query) = split(uri.path_and_query()?.as_str())?;
-    Some(Plain { host: uri.authority()?.as_str(), path, query, fields })
+    let host = uri.authority()?.as_str().as_bytes();
+    Some(Plain { host, target: uri.path_and_query()?.as_str(), fields })
 }
 
 /// The fields of a request.

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 use httparse::EMPTY_HEADER;
 use isr_cache::head::write_hit;
-use isr_cache::{Asked, Coding, Compressed, Epoch, Extra, Group, Head, Render, StoredResponse, Timestamp};
+use isr_cache::{
+    Asked, Coding, Compressed, Epoch, Extra, Group, Head, Render, Routed, StoredResponse, Timestamp,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::answer::{Label, answer, answer_with};
 
 fn parsed(input: &[u8]) -> Option<usize> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MOST];
-    parse(input, &mut room).map(|(read, _)| read)
+    parse(input, &mut room).filter(|(_, plain)| plain.target().is_some()).map(|(read, _)| read)
 }
 
 fn head(line: &str, fields: &str) -> Vec<u8> {
@@ -130,7 +132,13 @@ fn stored() -> impl Strategy<Value = StoredResponse> {
                 body: body(length),
                 asked: Asked::never(),
                 modified: Some(Timestamp(1_787_018_478_321).seconds()),
-                render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+                render: Render {
+                    finished: Timestamp(0).into(),
+                    began: Epoch(0),
+                    born_stale: false,
+                    spread: 0,
+                },
+                routed: Routed::default(),
                 group: Arc::new(Group::new("a.example/".into())),
                 extra: Extra { compressed, ..Extra::default() }.if_any(),
             }

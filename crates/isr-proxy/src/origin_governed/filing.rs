@@ -13,8 +13,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use isr_cache::freshness::{initial_age, lifetime, modified_at};
 use isr_cache::{
-    Asked, CacheControl, Epoch, Extra, Governed, Group, NotStored, Render, StoredResponse, Timestamp, Vary,
-    storing, tags, validation, vary,
+    Asked, CacheControl, Epoch, Extra, Governed, Group, NotStored, Render, Routed, StoredResponse, Timestamp,
+    Vary, storing, tags, validation, vary,
 };
 use isr_routes::{Route, Target};
 
@@ -161,7 +161,7 @@ impl Filing {
             let comparable = present.governed().is_some() && **present.head.route() == *self.route;
             comparable
                 && present.render.began >= self.began
-                && present.render.finished > response.render.finished
+                && present.render.finished.timestamp() > response.render.finished.timestamp()
         });
         if !newer {
             self.proxy.pages.put(key, Arc::new(response));
@@ -196,7 +196,8 @@ impl Filing {
             // The origin chooses the coding, by the visitor's own field.
             asked: Asked::never(),
             modified,
-            render: Render { finished: received, began: self.began, born_stale: false, spread: 0 },
+            render: Render { finished: received.into(), began: self.began, born_stale: false, spread: 0 },
+            routed: Routed::default(),
             group: Arc::clone(&self.group),
             extra: Extra { governed: Some(Box::new(governed)), tags, ..Extra::default() }.if_any(),
         }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use isr_cache::{Asked, Extra, Head, Pages as Covered, Realm, Render, Selector};
+use isr_cache::{Asked, Extra, Head, Pages as Covered, Realm, Render, Routed, Selector};
 
 use super::*;
 use crate::config::{Limits, Routes, Scheme};
@@ -59,7 +59,8 @@ fn page(pages: &Pages, group: &str, text: &str, began: Epoch) -> Arc<StoredRespo
         body: Bytes::from(format!("{text:<16384}")),
         asked: Asked::never(),
         modified: None,
-        render: Render { finished: NOW, began, born_stale: false, spread: 0 },
+        render: Render { finished: NOW.into(), began, born_stale: false, spread: 0 },
+        routed: Routed::default(),
         group: pages.group(group),
         extra: Extra { tags: Box::new([group.into()]), ..Extra::default() }.if_any(),
     })

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use isr_cache::{Asked, Epoch, Group, Head, Render, Timestamp};
+use isr_cache::{Asked, Epoch, Group, Head, Render, Routed, Timestamp};
 
 fn response(size: usize) -> Arc<StoredResponse> {
     Arc::new(StoredResponse {
@@ -9,7 +9,8 @@ fn response(size: usize) -> Arc<StoredResponse> {
         body: bytes::Bytes::from(vec![b'x'; size]),
         asked: Asked::never(),
         modified: None,
-        render: Render { finished: Timestamp(0), began: Epoch(0), born_stale: false, spread: 0 },
+        render: Render { finished: Timestamp(0).into(), began: Epoch(0), born_stale: false, spread: 0 },
+        routed: Routed::default(),
         group: Arc::new(Group::new("/".into())),
         extra: None,
     })

@@ -186,7 +186,8 @@ impl World {
         let event = match landed.store {
             Store::Replace => {
                 let born_stale = outcome == Outcome::AlreadyStale;
-                self.page = Some(Render { finished: self.now, began: flight.began, born_stale, spread: 0 });
+                self.page =
+                    Some(Render { finished: self.now.into(), began: flight.began, born_stale, spread: 0 });
                 if flight.trigger == Trigger::OnDemand {
                     self.group.invalidate(Mode::Hard, flight.began);
                 }

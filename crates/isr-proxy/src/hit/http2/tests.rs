@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{Empty, Full};
+use isr_routes::Target;
 use proptest::prelude::*;
 
 use super::*;
@@ -24,11 +25,9 @@ fn plain_requests_are_answered_here() {
     for (uri, fields) in plain_ones {
         let request = request("GET", uri, fields);
         let plain = plain(&request).unwrap_or_else(|| panic!("{uri} is plain"));
-        assert_eq!(Some(plain.host), request.uri().authority().map(http::uri::Authority::as_str));
-        assert_eq!(
-            (plain.path, plain.query),
-            (request.uri().path(), request.uri().query().unwrap_or_default())
-        );
+        let authority = request.uri().authority().expect("an authority").as_str();
+        assert_eq!(plain.target(), Target::parse(authority, request.uri()).ok(), "{uri}");
+        assert_eq!(plain.host, authority.as_bytes());
     }
 }
 
@@ -45,7 +44,8 @@ fn whatever_may_mean_more_goes_the_long_way() {
         ("GET", "http://a.example/?{a}"),
     ];
     for (method, uri) in others {
-        assert!(plain(&request(method, uri, &[])).is_none(), "{method} {uri}");
+        let request = request(method, uri, &[]);
+        assert_eq!(plain(&request).and_then(|plain| plain.target()), None, "{method} {uri}");
     }
     let fields = [
         ("host", "a.example"),
