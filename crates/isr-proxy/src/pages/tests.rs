@@ -166,6 +166,25 @@ async fn memory_and_disk_keep_what_they_promise_together() {
     }
 }
 
+/// Puts one page in the place of another that is in memory, as who adds a variant does.
+fn replace(pages: &Pages) {
+    let epoch = pages.epoch();
+    pages.put(b"a/page", page(pages, "a/page", "as it came", epoch));
+    let present = pages.peek(b"a/page").expect("what was put last is in memory");
+    pages.replace(b"a/page", &present, &page(pages, "a/page", "with a variant", epoch));
+}
+
+#[tokio::test]
+async fn what_is_replaced_in_memory_is_replaced_on_the_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || Arc::new(Pages::new(&config(Some(folder.path()), ROOMY), NOW).expect("no store is shared"));
+    let pages = open();
+    replace(&pages);
+    pages.close().await;
+    drop(pages);
+    assert_eq!(found(&open(), "a/page", "a/page").await.as_deref(), Some("with a variant"));
+}
+
 #[tokio::test]
 async fn memory_alone_promises_nothing_over_a_restart() {
     let open = || Arc::new(Pages::new(&config(None, ROOMY), NOW).expect("no store is shared"));

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
+use isr_cache::{Invalidation, Trigger};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::faulty::{Fault, Faulty};
@@ -107,5 +108,37 @@ async fn whatever_the_shared_tier_does_not_do_nothing_acknowledged_is_untrue() {
             }
         }
         histories.join_all().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_replaced_in_memory_is_replaced_for_other_replicas() {
+    let store = Arc::<Mutex<Store>>::default();
+    let one = Member::join("one", Faulty::sound(&store).0, None, ROOMY).await;
+    replace(&one.pages);
+    let other = Member::join("two", Faulty::sound(&store).0, None, ROOMY).await;
+    assert_eq!(found(&other.pages, "a/page", "a/page").await.as_deref(), Some("with a variant"));
+    other.end().await;
+    one.end().await;
+}
+
+#[tokio::test]
+async fn what_the_shared_tier_tells_of_a_group_counts_before_the_log_says_it() {
+    for claims in [false, true] {
+        let store = Arc::<Mutex<Store>>::default();
+        let Member { pages, following } = Member::join("one", Faulty::sound(&store).0, None, ROOMY).await;
+        // Far ahead of the log, as by a replica that invalidates between two questions of this one.
+        let epoch = Epoch::at(1_000_000);
+        let mark = Invalidation { reach: Reach::Group("a/page".into()), mode: Mode::Hard, epoch };
+        store.lock().expect("the store").mark(&mark);
+        assert!(pages.epoch() < epoch, "it knows nothing of it");
+        if claims {
+            let (key, group) = (b"a/page", pages.group("a/page"));
+            pages.claim(key, &group, Trigger::Miss, Duration::ZERO, || NOW, |_| true).await;
+        } else {
+            pages.recall(b"a/page", "a/page", NOW, |keep| keep()).await;
+        }
+        assert!(pages.epoch() >= epoch, "whatever is rendered from now on is later; claims: {claims}");
+        Member { pages, following }.end().await;
     }
 }
