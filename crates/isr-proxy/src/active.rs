@@ -100,9 +100,7 @@ impl Active {
 
     /// Notes which route answers the host and the path that a response is stored under.
     pub(crate) fn note(&self, stored: &StoredResponse, place: u32) {
-        if stored.routed.place(self.number).is_none() {
-            stored.routed.note(self.number, place);
-        }
+        stored.routed.note(self.number, place);
     }
 
     /// The place of the route that was noted, and the route.

@@ -128,7 +128,7 @@ fn find<'a, F: RequestFields>(
         return None;
     }
     let place = active.place(route)?;
-    if page == target.path {
+    if active.noted(&stored).is_none() && page == target.path {
         active.note(&stored, place);
     }
     Some(Page { stored, route, place })
