@@ -87,23 +87,28 @@ async fn what_tells_requests_apart_does_so_also_when_the_page_is_known() {
         Answer::page(format!("{} in {asked}", request.target))
     })
     .await;
-    let route =
-        route("/[page]").interval("1h").token(TOKEN).vary_by(&["Accept-Language"]).allow_query(&["q"]);
-    let proxy = Proxy::serving(&origin, [route]).await;
+    let page = route("/page").interval("1h").token(TOKEN).vary_by(&["Accept-Language"]).allow_query(&["q"]);
+    let proxy = Proxy::serving(&origin, [page, route("/plain").interval("1h")]).await;
     let is_hit = async |request: Request, body: &str| {
         let answer = proxy.send(&request).await;
         assert_eq!((answer.cache(), &*answer.text()), ("HIT", body), "{request:?}");
     };
     let german = || get("/page").header("Accept-Language", "de");
-    for request in [get("/page"), german(), get("/page?q=1")] {
+    for request in [get("/page"), german(), get("/page?q=1"), get("/plain")] {
         assert_eq!(proxy.send(&request).await.cache(), "MISS", "{request:?}");
     }
     for _ in 0..3 {
+        is_hit(get("/plain"), "/plain in none").await;
+        is_hit(get("/plain?q=1&utm_source=a"), "/plain in none").await;
         is_hit(get("/page"), "/page in none").await;
         is_hit(get("/page?r=1"), "/page in none").await;
         is_hit(get("/%70age"), "/page in none").await;
         is_hit(german(), "/page in de").await;
         is_hit(get("/page?q=1"), "/page?q=1 in none").await;
+    }
+    // A target that no URI is, whatever page its beginning means.
+    for request in [get("/plain?<a>"), get("/plain?a\"b")] {
+        assert_eq!(proxy.send(&request).await.status, 400, "{request:?}");
     }
     let draft = get("/page").header("Cookie", &*format!("__prerender_bypass={TOKEN}"));
     assert_eq!(proxy.send(&draft).await.cache(), "BYPASS");

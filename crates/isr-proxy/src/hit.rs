@@ -92,22 +92,27 @@ struct Page<'a> {
 }
 
 /// The page that is asked for, if it was asked for by the very same host and path under the same table before: which route that
-/// is stands with the page, and need not be looked up. The key tells that host and path are in their normal form.
+/// is stands with the page, and need not be looked up. The key tells that host and path are in their normal form, and it is the
+/// key of this request if nothing else of it is part of one.
 fn known<'a, F: RequestFields>(
     proxy: &Proxy,
     active: &'a Active,
     request: &Plain<'_, F>,
     key: &mut Vec<u8>,
 ) -> Option<Page<'a>> {
-    let target = request.target.as_bytes();
-    if memchr(b'?', target).is_some() {
-        return None;
-    }
+    let target = request.target;
+    let path = memchr(b'?', target.as_bytes()).map_or(target, |mark| &target[..mark]);
     key.clear();
-    write_bare_key(request.host, target, key);
+    write_bare_key(request.host, path.as_bytes(), key);
     let stored = proxy.pages.get(key)?;
     let (place, route) = active.noted(&stored)?;
-    (!route.has_key_header(&request.fields)).then_some(Page { stored, route, place })
+    let has_query = path.len() < target.len();
+    if has_query && (!route.ignores_query() || split(target).is_none())
+        || route.has_key_header(&request.fields)
+    {
+        return None;
+    }
+    Some(Page { stored, route, place })
 }
 
 /// The page that is asked for, by its route.

@@ -30,8 +30,8 @@ pub(crate) fn group_path(page: &str) -> Cow<'_, str> {
     loosest(page)
 }
 
-/// Appends the key of the page that a request means without any query and without any key header, for a host and a path in their
-/// normal form. The key of any others is that of no page.
+/// Appends the key of the page that a request means with no parameter and no header that is part of a key, for a host and a path in
+/// their normal form. The key of any others is that of no page.
 pub fn write_bare_key(host: &[u8], path: &[u8], key: &mut Vec<u8>) {
     write_text(host, key);
     write_text(path, key);
@@ -39,6 +39,11 @@ pub fn write_bare_key(host: &[u8], path: &[u8], key: &mut Vec<u8>) {
 }
 
 impl Route {
+    /// Whether no query parameter is part of any key.
+    pub fn ignores_query(&self) -> bool {
+        matches!(&self.query, QueryRule::Names(names) if names.is_empty())
+    }
+
     /// Whether a request has any of the key headers, so that its key is not the bare one.
     pub fn has_key_header(&self, request: &impl RequestFields) -> bool {
         self.key_headers.iter().any(|header| header.write(request, &mut Vec::new()))
@@ -130,7 +135,7 @@ impl Route {
     /// The allowed pairs of a query, in their order and with their repetitions, joined by `&`. Empty pairs say nothing
     /// and are left out, so the joined text tells all the pairs.
     fn write_query(&self, query: &str, out: &mut Vec<u8>) {
-        if matches!(&self.query, QueryRule::Names(names) if names.is_empty()) {
+        if self.ignores_query() {
             return;
         }
         let start = out.len();
