@@ -14,7 +14,7 @@ usage: bench --peers DIR --kube-isr FILE [--rows NAME,…] [--servers NAME,…] 
 
 --rows       only rows whose names begin so: hit, miss, hit-tls, …
 --servers    only these: bare, kube-isr, haproxy, nginx, varnish, traffic-server
---rounds     rounds of each row (4; 1 with --quick)
+--rounds     rounds of each row (4; 1 with --quick), twice as many of those with a budget beside the bare loop
 --quick      short measurements, to see that all works
 --write      also write bench/results.json, the picture and the README's table";
 
