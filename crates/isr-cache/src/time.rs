@@ -29,7 +29,9 @@ impl Seconds {
 }
 
 /// A timestamp in six bytes, which every stored response has: good for 8,900 years. What is beyond is the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The first byte counts most, so the order of the bytes is that of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment([u8; 6]);
 
 impl Moment {

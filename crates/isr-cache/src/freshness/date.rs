@@ -74,8 +74,8 @@ pub(crate) fn format(moment: Seconds) -> [u8; 29] {
     let year = (days + 719_468) / 146_097 * 400 + year_of_cycle + u32::from(month < 2);
 
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    text[..3].copy_from_slice(&DAYS_FROM_EPOCH[days as usize % 7]);
-    text[8..11].copy_from_slice(&MONTHS_WRITTEN[month as usize % 12]);
+    text[..3].copy_from_slice(&WEEKDAYS[days as usize % 7]);
+    text[8..11].copy_from_slice(&MONTHS[month as usize]);
     for (at, number) in [
         (5, day),
         (12, year / 100),
@@ -88,13 +88,6 @@ pub(crate) fn format(moment: Seconds) -> [u8; 29] {
     }
     text
 }
-
-const DAYS_FROM_EPOCH: [[u8; 3]; 7] = [*b"Thu", *b"Fri", *b"Sat", *b"Sun", *b"Mon", *b"Tue", *b"Wed"];
-
-const MONTHS_WRITTEN: [[u8; 3]; 12] = [
-    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov",
-    *b"Dec",
-];
 
 /// The numbers below a hundred, and room up to a power of two: where a number is cut to it, no division is needed.
 const TWO_DIGITS: [[u8; 2]; 128] = {
@@ -137,15 +130,20 @@ fn month(name: &[u8]) -> Option<u64> {
 }
 
 fn short_weekday(name: &[u8]) -> Option<()> {
-    LONG_WEEKDAYS.iter().any(|known| known[..3].eq_ignore_ascii_case(name)).then_some(())
+    WEEKDAYS.iter().any(|known| known.eq_ignore_ascii_case(name)).then_some(())
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
 
-const MONTHS: [&[u8]; 12] =
-    [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+const MONTHS: [[u8; 3]; 12] = [
+    *b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov",
+    *b"Dec",
+];
+
+/// From the day of the epoch on.
+const WEEKDAYS: [[u8; 3]; 7] = [*b"Thu", *b"Fri", *b"Sat", *b"Sun", *b"Mon", *b"Tue", *b"Wed"];
 
 const LONG_WEEKDAYS: [&[u8]; 7] =
     [b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday", b"sunday"];

@@ -161,7 +161,7 @@ impl Filing {
             let comparable = present.governed().is_some() && **present.head.route() == *self.route;
             comparable
                 && present.render.began >= self.began
-                && present.render.finished.timestamp() > response.render.finished.timestamp()
+                && present.render.finished > response.render.finished
         });
         if !newer {
             self.proxy.pages.put(key, Arc::new(response));
